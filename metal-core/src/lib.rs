@@ -1,0 +1,20 @@
+//! What a bare-metal load balancer announces, decided without knowing Kubernetes or packets.
+
+#![no_std]
+extern crate alloc;
+
+pub mod config;
+pub mod controller;
+pub mod event;
+pub mod machine;
+pub mod name;
+pub mod request;
+pub mod selector;
+pub mod speaker;
+pub mod time;
+pub mod timer;
+pub mod view;
+
+pub use machine::{Machine, drain};
+pub use time::Instant;
+pub use timer::Timers;

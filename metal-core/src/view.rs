@@ -1,0 +1,189 @@
+//! Kubernetes and Linux as the policy sees them: nothing in here that it ignores.
+
+use alloc::{string::String, vec::Vec};
+use core::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+
+use crate::{
+    name::{NodeName, ObjectKey, PoolName},
+    request::{Request, RequestError},
+    selector::Labels,
+};
+
+/// `metadata.creationTimestamp` in seconds since 1970; `None` counts as the oldest.
+pub type Created = Option<i64>;
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of `address`.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// `spec.ipFamilyPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FamilyPolicy {
+    /// One family.
+    #[default]
+    SingleStack,
+    /// Both families where possible.
+    PreferDualStack,
+    /// Both families or nothing.
+    RequireDualStack,
+}
+
+/// `spec.externalTrafficPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrafficPolicy {
+    /// Any node forwards to any endpoint.
+    #[default]
+    Cluster,
+    /// A node forwards to its own endpoints only.
+    Local,
+}
+
+/// Whether a Service is for us to serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Type LoadBalancer with our load balancer class.
+    #[default]
+    Ours,
+    /// Type LoadBalancer, but of a class that somebody else serves.
+    OtherClass,
+    /// Another type.
+    NotLoadBalancer,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// When it was created: older ones are served first.
+    pub created: Created,
+    /// Its labels, for selectors.
+    pub labels: Labels,
+    /// Whether it is for us.
+    pub scope: Scope,
+    /// The families of its cluster IPs, in their order; empty when it has none (a headless Service).
+    pub families: Vec<Family>,
+    /// How many families it wants.
+    pub family_policy: FamilyPolicy,
+    /// Which nodes may attract its traffic.
+    pub traffic_policy: TrafficPolicy,
+    /// What its annotations and `spec.loadBalancerIP` ask for.
+    pub request: Result<Request, RequestError>,
+    /// The IP entries of `status.loadBalancer.ingress`.
+    pub assigned: Vec<IpAddr>,
+    /// The annotation `metallb.io/ip-allocated-from-pool`.
+    pub assigned_from: Option<PoolName>,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            created: None,
+            labels: Labels::new(),
+            scope: Scope::Ours,
+            families: alloc::vec![Family::V4],
+            family_policy: FamilyPolicy::SingleStack,
+            traffic_policy: TrafficPolicy::Cluster,
+            request: Ok(Request::default()),
+            assigned: Vec::new(),
+            assigned_from: None,
+        }
+    }
+}
+
+/// One EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// The Service it belongs to (label `kubernetes.io/service-name`).
+    pub service: ObjectKey,
+    /// Its endpoints.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The node it runs on, if it says so.
+    pub node: Option<NodeName>,
+    /// `conditions.ready`; absent means true.
+    pub ready: bool,
+    /// `conditions.serving`; absent means the same as ready.
+    pub serving: bool,
+}
+
+impl Endpoint {
+    /// Whether it takes traffic: ready, or terminating but still serving.
+    #[must_use]
+    pub const fn serves(&self) -> bool {
+        self.ready || self.serving
+    }
+}
+
+/// A Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its labels, for selectors and for `node.kubernetes.io/exclude-from-external-load-balancers`.
+    pub labels: Labels,
+    /// Condition `NetworkUnavailable` is True.
+    pub network_unavailable: bool,
+}
+
+/// A network interface's number on its host.
+pub type LinkIndex = u32;
+
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
+/// A network interface of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name, such as `eth0`.
+    pub name: String,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Administratively up.
+    pub up: bool,
+    /// It has carrier.
+    pub carrier: bool,
+    /// It can broadcast.
+    pub broadcast: bool,
+    /// It does ARP (flag NOARP is not set).
+    pub arp: bool,
+    /// It is a port of a bridge, a member of a bond or of a VRF.
+    pub enslaved: bool,
+    /// The prefixes of its own addresses.
+    pub prefixes: Vec<IpNet>,
+}
+
+impl Link {
+    /// Whether frames can come and go now.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.up && self.carrier
+    }
+}
