@@ -8,6 +8,7 @@ pub mod controller;
 pub mod event;
 pub mod machine;
 pub mod name;
+pub mod net;
 pub mod request;
 pub mod selector;
 pub mod speaker;
