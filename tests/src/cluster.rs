@@ -61,7 +61,8 @@ impl Cluster {
         config.chain(nodes).chain(services).chain(endpoints).chain([Input::Synced]).collect()
     }
 
-    fn configure(&mut self, kind: &'static str, name: &str, spec: Spec) {
+    /// Replaces a configuration object.
+    pub fn configure(&mut self, kind: &'static str, name: &str, spec: Spec) {
         let key = ObjectRef { kind, namespace: "metallb-system".into(), name: name.into() };
         self.config.insert(key, Object { created: None, labels: Labels::new(), spec });
     }

@@ -275,7 +275,6 @@ impl Lan {
     ///
     /// # Panics
     /// When it is not exactly one.
-    #[must_use]
     pub fn owner(&self, address: IpAddr) -> Id {
         let owners = self.owners(address);
         assert_eq!(owners.len(), 1, "{address} has the owners {owners:?} at {}", self.now);
