@@ -5,9 +5,13 @@ extern crate alloc;
 
 pub mod config;
 pub mod controller;
+pub mod election;
 pub mod event;
 pub mod machine;
+pub mod membership;
 pub mod name;
+pub mod net;
+pub mod ownership;
 pub mod request;
 pub mod selector;
 pub mod speaker;

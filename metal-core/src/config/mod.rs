@@ -1,8 +1,375 @@
 //! What the user configured: each object judged on its own, the valid ones in force.
+//!
+//! [`Configuration`] takes objects as they come and goes, and keeps a [`Snapshot`] of what is in force:
+//!
+//! - A bad object is refused alone, with the field and the reason; the others go on.
+//! - An object that becomes bad stays in force in its last good version.
+//! - Of two pools that exclude each other (the same name, or addresses in common) the one in force stays.
+//!   When neither is in force yet the older one wins, by creation and then by name. The other one is
+//!   refused, and comes into force by itself once its obstacle is gone.
+//! - A pool of a ConfigMap gives way to an `IPAddressPool` of the same name.
 
+mod advertisement;
+mod check;
 mod object;
+mod pool;
+mod snapshot;
+#[cfg(test)]
+mod tests;
 
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    sync::Arc,
+    vec,
+    vec::Vec,
+};
+use core::mem;
+
+pub use advertisement::L2Advertisement;
 pub use object::{
     L2AdvertisementSpec, LegacyPool, Object, ObjectRef, PoolSpec, PreferredNode, Refusal,
     ServiceAllocationSpec, Spec,
 };
+pub use pool::{Allocation, Pool};
+pub use snapshot::Snapshot;
+
+use crate::{name::PoolName, selector::Labels, view::Created};
+use check::refusal;
+
+/// The configuration objects, judged.
+///
+/// Nothing is in force before [`synced`](Self::synced), so that the order in which objects are listed at
+/// the start does not matter. From then on each [`apply`](Self::apply) counts at once.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    /// What came in before everything was listed.
+    unread: BTreeMap<ObjectRef, Object>,
+    is_synced: bool,
+    objects: BTreeMap<ObjectRef, Judged>,
+    candidates: BTreeMap<Slot, Candidate>,
+    /// Candidates that are not in force as they want to be, oldest first.
+    contenders: BTreeSet<(Created, Slot)>,
+    snapshot: Snapshot,
+    touched: BTreeSet<ObjectRef>,
+    changed: BTreeSet<PoolName>,
+    advertised: BTreeSet<PoolName>,
+}
+
+/// What has changed since the last look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Objects with a new verdict: wholly in force when the list is empty, else what is refused and why.
+    /// The first verdict on an object is a change, too.
+    pub verdicts: Vec<(ObjectRef, Vec<Refusal>)>,
+    /// Pools that came, changed or went.
+    pub pools: BTreeSet<PoolName>,
+    /// Pools whose advertisements came, changed or went; a pool that came or went itself is among them.
+    pub advertised: BTreeSet<PoolName>,
+}
+
+/// A pool of an object: an `IPAddressPool` has one, a ConfigMap any number.
+type Slot = (PoolName, ObjectRef);
+
+/// What is known of an object beside its pools.
+#[derive(Debug, Default)]
+struct Judged {
+    pools: BTreeSet<PoolName>,
+    refusals: Vec<Refusal>,
+    reported: Option<Vec<Refusal>>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    created: Created,
+    legacy: bool,
+    /// Leads to the pool's fields.
+    path: String,
+    /// Its last valid version.
+    wanted: Option<Arc<Pool>>,
+    in_force: Option<Arc<Pool>>,
+    /// What is wrong with its last version.
+    refusals: Vec<Refusal>,
+    /// What keeps `wanted` from coming into force.
+    obstacle: Option<Refusal>,
+}
+
+impl Configuration {
+    /// Nothing configured.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes an object as it is now; `None` when it is gone.
+    pub fn apply(&mut self, object: ObjectRef, value: Option<Object>) {
+        match (self.is_synced, value) {
+            (false, Some(value)) => drop(self.unread.insert(object, value)),
+            (false, None) => drop(self.unread.remove(&object)),
+            (true, value) => {
+                self.judge(object, value);
+                self.settle();
+            }
+        }
+    }
+
+    /// Every kind has been listed completely: what is valid comes into force.
+    pub fn synced(&mut self) {
+        if mem::replace(&mut self.is_synced, true) {
+            return;
+        }
+        for (object, value) in mem::take(&mut self.unread) {
+            self.judge(object, Some(value));
+        }
+        self.settle();
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What has changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        let mut verdicts = Vec::new();
+        for object in mem::take(&mut self.touched) {
+            let verdict = self.verdict(&object);
+            if let Some(judged) = self.objects.get_mut(&object)
+                && judged.reported.as_ref() != Some(&verdict)
+            {
+                judged.reported = Some(verdict.clone());
+                verdicts.push((object, verdict));
+            }
+        }
+        Changes { verdicts, pools: mem::take(&mut self.changed), advertised: mem::take(&mut self.advertised) }
+    }
+
+    fn verdict(&self, object: &ObjectRef) -> Vec<Refusal> {
+        let Some(judged) = self.objects.get(object) else { return Vec::new() };
+        let advertised = self.snapshot.has_advertisement(&(object.clone(), None));
+        let mut verdict: Vec<_> = judged.refusals.iter().map(|own| kept(own, advertised)).collect();
+        for pool in &judged.pools {
+            let Some(candidate) = self.candidates.get(&(pool.clone(), object.clone())) else { continue };
+            let refusals = candidate.refusals.iter().chain(&candidate.obstacle);
+            verdict.extend(refusals.map(|refusal| kept(refusal, candidate.in_force.is_some())));
+        }
+        verdict
+    }
+
+    /// Judges an object by itself.
+    fn judge(&mut self, object: ObjectRef, value: Option<Object>) {
+        self.touched.insert(object.clone());
+        let Some(Object { created, labels, spec }) = value else {
+            self.keep_only(&object, &BTreeSet::new());
+            self.advertise(&(object.clone(), None), None);
+            self.objects.remove(&object);
+            return;
+        };
+        let judged = self.objects.entry(object.clone()).or_default();
+        judged.refusals.clear();
+        match spec {
+            // Whatever it was stays as it is.
+            Spec::Unreadable(refusal) => judged.refusals = vec![refusal],
+            Spec::Pool(spec) => {
+                let name = PoolName::from(&*object.name);
+                self.keep_only(&object, &BTreeSet::from([name.clone()]));
+                let pool = pool::judge(name.clone(), labels, &spec, "spec.");
+                self.stand((name, object), created, false, "spec.".into(), pool);
+            }
+            Spec::L2Advertisement(spec) => match advertisement::judge(&object, spec) {
+                Ok(advertisement) => self.advertise(&(object, None), Some(Arc::new(advertisement))),
+                Err(refusals) => judged.refusals = refusals,
+            },
+            Spec::Legacy(pools) => self.judge_legacy(&object, created, pools),
+        }
+    }
+
+    fn judge_legacy(&mut self, object: &ObjectRef, created: Created, pools: Vec<LegacyPool>) {
+        let mut names = BTreeSet::new();
+        let mut refusals = Vec::new();
+        for (index, entry) in pools.into_iter().enumerate() {
+            let path = format!("address-pools[{index}].");
+            let name = PoolName::from(entry.name);
+            if name.as_str().is_empty() {
+                refusals.push(refusal(format!("{path}name"), "is empty: a pool needs a name"));
+                continue;
+            }
+            if !names.insert(name.clone()) {
+                let message = format!("there are two pools {name} in this ConfigMap: rename one");
+                refusals.push(refusal(format!("{path}name"), message));
+                continue;
+            }
+            let pool = match entry.protocol.as_str() {
+                "layer2" => pool::judge(name.clone(), Labels::new(), &entry.spec, &path),
+                other => {
+                    let message = format!("{other:?} is not supported yet: only layer2 is");
+                    Err(vec![refusal(format!("{path}protocol"), message)])
+                }
+            };
+            self.stand((name, object.clone()), created, true, path, pool);
+        }
+        self.keep_only(object, &names);
+        if let Some(judged) = self.objects.get_mut(object) {
+            judged.refusals = refusals;
+        }
+    }
+
+    /// Lets a pool stand for coming into force.
+    fn stand(
+        &mut self,
+        slot: Slot,
+        created: Created,
+        legacy: bool,
+        path: String,
+        pool: Result<Pool, Vec<Refusal>>,
+    ) {
+        if let Some(judged) = self.objects.get_mut(&slot.1) {
+            judged.pools.insert(slot.0.clone());
+        }
+        let candidate = self.candidates.entry(slot.clone()).or_insert_with(|| Candidate {
+            created,
+            legacy,
+            path: String::new(),
+            wanted: None,
+            in_force: None,
+            refusals: Vec::new(),
+            obstacle: None,
+        });
+        self.contenders.remove(&(candidate.created, slot.clone()));
+        (candidate.created, candidate.path) = (created, path);
+        match pool {
+            Ok(pool) => (candidate.wanted, candidate.refusals) = (Some(Arc::new(pool)), Vec::new()),
+            Err(refusals) => candidate.refusals = refusals,
+        }
+        if candidate.wanted == candidate.in_force {
+            candidate.obstacle = None;
+        } else {
+            self.contenders.insert((created, slot));
+        }
+    }
+
+    /// Removes the pools of `object` that are not among `names`.
+    fn keep_only(&mut self, object: &ObjectRef, names: &BTreeSet<PoolName>) {
+        let Some(judged) = self.objects.get_mut(object) else { return };
+        let gone: Vec<_> = judged.pools.difference(names).cloned().collect();
+        judged.pools.retain(|name| names.contains(name));
+        for name in gone {
+            let slot = (name, object.clone());
+            self.withdraw(&slot);
+            if let Some(candidate) = self.candidates.remove(&slot) {
+                self.contenders.remove(&(candidate.created, slot));
+            }
+        }
+    }
+
+    /// Puts in force whatever can be, oldest first.
+    fn settle(&mut self) {
+        'again: loop {
+            for (_, slot) in self.contenders.clone() {
+                if self.enforce(&slot) {
+                    // An older one may have waited for exactly this.
+                    continue 'again;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Puts a pool in force if it can be; says whether something else lost its place thereby.
+    fn enforce(&mut self, slot: &Slot) -> bool {
+        let Some(candidate) = self.candidates.get(slot) else { return false };
+        let Some(pool) = candidate.wanted.clone() else { return false };
+        let displaced = match self.check(slot, candidate, &pool) {
+            Ok(displaced) => displaced,
+            Err(obstacle) => {
+                if let Some(candidate) = self.candidates.get_mut(slot) {
+                    candidate.obstacle = Some(obstacle);
+                }
+                self.touched.insert(slot.1.clone());
+                return false;
+            }
+        };
+        let mut freed = false;
+        if let Some(displaced) = displaced {
+            freed |= self.withdraw(&displaced);
+        }
+        freed |= self.withdraw(slot);
+        let Some(candidate) = self.candidates.get_mut(slot) else { return freed };
+        self.contenders.remove(&(candidate.created, slot.clone()));
+        (candidate.in_force, candidate.obstacle) = (Some(pool.clone()), None);
+        let legacy = candidate.legacy;
+        self.touched.insert(slot.1.clone());
+        self.changed.insert(slot.0.clone());
+        self.advertised.insert(slot.0.clone());
+        self.snapshot.insert_pool(pool, slot.1.clone());
+        if legacy {
+            let advertisement = advertisement::of_pool(slot.1.clone(), slot.0.clone());
+            self.advertise(&(slot.1.clone(), Some(slot.0.clone())), Some(Arc::new(advertisement)));
+        }
+        freed
+    }
+
+    /// Whether nothing in force stands in the way of a pool, and what it may displace.
+    fn check(&self, slot: &Slot, candidate: &Candidate, pool: &Pool) -> Result<Option<Slot>, Refusal> {
+        let mut displaced = None;
+        if let Some(holder) = self.snapshot.object_of(&slot.0).filter(|holder| **holder != slot.1) {
+            let holder = (slot.0.clone(), holder.clone());
+            let gives_way = self.candidates.get(&holder).is_some_and(|other| other.legacy);
+            if candidate.legacy || !gives_way {
+                let field =
+                    if candidate.legacy { format!("{}name", candidate.path) } else { "metadata.name".into() };
+                let message = format!("{} defines the pool {} already: rename one of them", holder.1, slot.0);
+                return Err(refusal(field, message));
+            }
+            displaced = Some(holder);
+        }
+        for (index, range) in pool.ranges.iter().enumerate() {
+            // What has the same name is this pool's former version, or what it displaces.
+            let other = self.snapshot.overlapping(*range).find(|(_, name)| **name != slot.0);
+            let Some((taken, name)) = other else { continue };
+            let Some(overlap) = taken.overlap(range) else { continue };
+            let owner =
+                self.snapshot.object_of(name).map(|object| format!(" ({object})")).unwrap_or_default();
+            let message = format!(
+                "overlaps with pool {name}{owner}, which is in force, in {overlap}: \
+                 remove these addresses from one of them"
+            );
+            return Err(refusal(format!("{}addresses[{index}]", candidate.path), message));
+        }
+        Ok(displaced)
+    }
+
+    /// Takes a pool out of force; says whether it was.
+    fn withdraw(&mut self, slot: &Slot) -> bool {
+        let Some(candidate) = self.candidates.get_mut(slot) else { return false };
+        if candidate.in_force.take().is_none() {
+            return false;
+        }
+        self.contenders.insert((candidate.created, slot.clone()));
+        if candidate.legacy {
+            self.advertise(&(slot.1.clone(), Some(slot.0.clone())), None);
+        }
+        self.snapshot.remove_pool(&slot.0);
+        self.touched.insert(slot.1.clone());
+        self.changed.insert(slot.0.clone());
+        self.advertised.insert(slot.0.clone());
+        true
+    }
+
+    fn advertise(&mut self, key: &snapshot::AdvertisementKey, value: Option<Arc<L2Advertisement>>) {
+        let advertised = &mut self.advertised;
+        self.snapshot.set_advertisement(key, value, |pool| {
+            advertised.insert(pool.clone());
+        });
+    }
+}
+
+/// The refusal, with a word on what is in force instead.
+fn kept(refusal: &Refusal, in_force: bool) -> Refusal {
+    let Refusal { field, message } = refusal.clone();
+    let message =
+        if in_force { format!("{message}; its last valid version stays in force") } else { message };
+    Refusal { field, message }
+}

@@ -1,19 +1,42 @@
 //! The speaker: what this node announces.
+//!
+//! [`Speaker`] puts the parts together: [`membership`](crate::membership) says who is alive on each link,
+//! [`l2`] who is in line for an address there, [`ownership`](crate::ownership) who of those answers. Inputs
+//! only mark what has to be decided again; polling decides one thing at a time and emits the difference.
 
-use alloc::{string::String, vec::Vec};
-use core::net::IpAddr;
+mod decide;
+mod endpoints;
+mod input;
+pub mod l2;
+mod link;
+mod reason;
+mod report;
+#[cfg(test)]
+mod tests;
 
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
+    vec::Vec,
+};
+use core::{net::IpAddr, time::Duration};
+
+use self::{endpoints::Endpoints, input::Nic};
+pub use self::{endpoints::Serving, link::takes_part, reason::Reason};
 use crate::{
-    config::{Object, ObjectRef, Refusal},
+    config::{Configuration, Object, ObjectRef, Refusal},
     event::Event,
     machine::Machine,
-    name::{NodeName, ObjectKey},
+    membership::{self, Counters, Identity, Membership},
+    name::{NodeName, ObjectKey, PoolName},
+    ownership::{Ownership, Pace, Place},
     time::Instant,
+    timer::Timers,
     view::{EndpointSlice, Link, LinkIndex, Node, Service},
 };
 
 /// How a speaker is set up.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// The node it runs on.
     pub node: NodeName,
@@ -21,7 +44,7 @@ pub struct Setup {
     pub incarnation: [u8; 16],
     /// For jitter.
     pub seed: u64,
-    /// Kind of milliseconds between two beacons, and how many may be missed.
+    /// Milliseconds between two beacons.
     pub interval_ms: u16,
     /// How many intervals without a beacon mean that a member is gone.
     pub multiplier: u8,
@@ -72,7 +95,8 @@ pub enum Output {
         /// The frame, Ethernet header included.
         frame: Vec<u8>,
     },
-    /// Answer for an address on a link, or fall silent.
+    /// Answer for an address on a link, or fall silent. Being told to answer again means that somebody else
+    /// answered meanwhile: announce it again.
     Own {
         /// The link.
         link: LinkIndex,
@@ -118,13 +142,185 @@ pub struct Status {
 }
 
 /// The speaker machine.
-pub struct Speaker {}
+#[derive(Debug)]
+pub struct Speaker {
+    setup: Setup,
+    phase: Phase,
+    synced: bool,
+    membership: Membership,
+    ownership: Ownership,
+    config: Configuration,
+    /// Objects whose last verdict had refusals.
+    refused: BTreeSet<ObjectRef>,
+    services: BTreeMap<ObjectKey, Service>,
+    endpoints: Endpoints,
+    nodes: BTreeMap<NodeName, Node>,
+    nics: BTreeMap<LinkIndex, Nic>,
+    /// Links that were lost so lately that nobody can have noticed.
+    flaps: Timers<LinkIndex>,
+    addresses: BTreeMap<IpAddr, Carried>,
+    standings: BTreeMap<Place, Standing>,
+    statuses: BTreeMap<ObjectKey, Status>,
+    /// What kept this node from serving when it was last reported.
+    obstacle: Option<Reason>,
+    dirty: Dirty,
+    /// What the network waits for.
+    outputs: VecDeque<Output>,
+    /// What only people wait for.
+    reports: VecDeque<Output>,
+}
+
+/// An address that Services have.
+#[derive(Debug, Default)]
+struct Carried {
+    services: BTreeSet<ObjectKey>,
+    /// The pool it was found in when last decided.
+    pool: Option<PoolName>,
+    /// Why nobody on our links is in line.
+    reason: Option<Reason>,
+}
+
+/// Where we stand for an address on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    /// Our place in line.
+    place: Option<usize>,
+    /// The first other one in line that could serve now.
+    heir: Option<u32>,
+}
+
+/// What has to be decided again.
+#[derive(Debug, Default)]
+struct Dirty {
+    /// Who is in line.
+    lines: BTreeSet<IpAddr>,
+    /// Who answers.
+    owners: BTreeSet<Place>,
+    /// What is told about a Service.
+    services: BTreeSet<ObjectKey>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Handing over.
+    Stopping,
+    /// Farewell has been said.
+    Ended,
+    Stopped,
+}
 
 impl Speaker {
     /// A speaker that has not been told anything yet.
     #[must_use]
-    pub fn new(_setup: Setup) -> Self {
-        Self {}
+    pub fn new(setup: Setup) -> Self {
+        let membership = Membership::new(Identity {
+            node: setup.node.clone(),
+            salt: setup.incarnation,
+            seed: setup.seed,
+            interval_ms: setup.interval_ms,
+            multiplier: setup.multiplier,
+        });
+        let pace = Pace { step: STEP, fresh_step: membership.interval().max(STEP), patience: PATIENCE };
+        Self {
+            setup,
+            phase: Phase::Running,
+            synced: false,
+            membership,
+            ownership: Ownership::new(pace),
+            config: Configuration::new(),
+            refused: BTreeSet::new(),
+            services: BTreeMap::new(),
+            endpoints: Endpoints::default(),
+            nodes: BTreeMap::new(),
+            nics: BTreeMap::new(),
+            flaps: Timers::new(),
+            addresses: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            obstacle: None,
+            dirty: Dirty::default(),
+            outputs: VecDeque::new(),
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// What keeps this node from serving anything, for a readiness probe.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<Reason> {
+        let linked = self.nics.values().any(|nic| nic.active);
+        [
+            (!self.synced, Reason::NotSynced),
+            (!linked, Reason::NoLink),
+            (!self.membership.has_key(), Reason::NoBeaconKey),
+        ]
+        .into_iter()
+        .find_map(|(missing, reason)| missing.then_some(reason))
+    }
+
+    /// The links that take part, by name, and how many members are alive on each.
+    pub fn links(&self) -> impl Iterator<Item = (LinkIndex, &str, usize)> {
+        let active = self.nics.iter().filter(|(_, nic)| nic.active);
+        active.map(|(index, nic)| (*index, nic.link.name.as_str(), self.membership.peers(*index).count()))
+    }
+
+    /// The nodes of the members that are alive on a link.
+    pub fn members(&self, link: LinkIndex) -> impl Iterator<Item = &NodeName> {
+        self.membership.peers(link).map(|(_, peer)| &peer.node)
+    }
+
+    /// The addresses that this node answers for, and where.
+    pub fn owned(&self) -> impl Iterator<Item = (LinkIndex, IpAddr)> {
+        self.ownership.owned()
+    }
+
+    /// The addresses that nobody on this node's links can answer for, and why. For
+    /// [`Reason::AllNodesExcluded`] somebody does all the same.
+    pub fn reasons(&self) -> impl Iterator<Item = (IpAddr, Reason)> {
+        self.addresses.iter().filter_map(|(address, carried)| Some((*address, carried.reason?)))
+    }
+
+    /// Beacons that came in, went out, and were refused.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        self.membership.counters()
+    }
+
+    /// Does one piece of pending work; false when there is none at `now`.
+    fn work(&mut self, now: Instant) -> bool {
+        if let Some(link) = self.flaps.take_due(now) {
+            self.deactivate(now, link, Reason::LinkNoCarrier);
+        } else if let Some(place) = self.ownership.take_due(now) {
+            self.dirty.owners.insert(place);
+        } else if let Some(address) = self.dirty.lines.pop_first() {
+            self.decide_line(address);
+        } else if let Some(place) = self.dirty.owners.pop_first() {
+            self.decide_owner(now, place);
+        } else if let Some(output) = self.membership.poll_output(now) {
+            self.on_member(output);
+        } else if let Some(service) = self.dirty.services.pop_first() {
+            self.report_service(&service);
+        } else {
+            return self.step_down(now);
+        }
+        true
+    }
+
+    /// Ends when told to and nothing is left to hand over.
+    fn step_down(&mut self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Stopping if self.ownership.owned().next().is_none() => {
+                self.membership.handle_input(now, membership::Input::Farewell);
+                self.phase = Phase::Ended;
+                true
+            }
+            Phase::Ended => {
+                self.phase = Phase::Stopped;
+                self.reports.push_back(Output::Stopped);
+                true
+            }
+            Phase::Running | Phase::Stopping | Phase::Stopped => false,
+        }
     }
 }
 
@@ -132,13 +328,35 @@ impl Machine for Speaker {
     type Input<'a> = Input<'a>;
     type Output = Output;
 
-    fn handle_input(&mut self, _now: Instant, _input: Input<'_>) {}
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        if matches!(self.phase, Phase::Running | Phase::Stopping) {
+            self.take(now, input);
+        }
+    }
 
-    fn poll_output(&mut self, _now: Instant) -> Option<Output> {
-        None
+    fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            let worked = self.phase != Phase::Stopped && self.work(now);
+            if !worked {
+                return self.reports.pop_front();
+            }
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        None
+        if self.phase == Phase::Stopped {
+            return None;
+        }
+        let deadlines = [self.membership.poll_timeout(), self.ownership.poll_timeout(), self.flaps.next()];
+        deadlines.into_iter().flatten().min()
     }
 }
+
+/// How long each place in line waits when an owner is gone.
+const STEP: Duration = Duration::from_millis(20);
+
+/// How long a leaving owner waits for its successor.
+const PATIENCE: Duration = Duration::from_millis(500);

@@ -1,0 +1,134 @@
+//! Address pools, valid by construction.
+
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+
+use super::{
+    PoolSpec, Refusal, ServiceAllocationSpec,
+    check::{self, refusal},
+};
+use crate::{
+    name::PoolName,
+    net::AddressRange,
+    selector::{Labels, Selector, any_or_empty},
+};
+
+/// A pool of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: PoolName,
+    /// Its labels, by which advertisements select it.
+    pub labels: Labels,
+    /// Its addresses, in the order in which they are given out; no two of them overlap.
+    pub ranges: Vec<AddressRange>,
+    /// Whether it may be chosen without being asked for.
+    pub auto_assign: bool,
+    /// Whether IPv4 addresses that end in .0 and .255 are left alone.
+    pub avoid_buggy_ips: bool,
+    /// Who may use it; `None` means everybody.
+    pub allocation: Option<Allocation>,
+}
+
+/// Who may use a pool, and how it ranks among the pools of that kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// Lower is tried first, 0 last.
+    pub priority: i64,
+    /// The namespaces that may use it; empty means all.
+    pub namespaces: BTreeSet<String>,
+    /// The Services that may use it; empty means all.
+    pub service_selectors: Vec<Selector>,
+}
+
+impl Pool {
+    /// A pool of `ranges` for everybody.
+    #[must_use]
+    pub fn new(name: impl Into<PoolName>, ranges: Vec<AddressRange>) -> Self {
+        Self {
+            name: name.into(),
+            labels: Labels::new(),
+            ranges,
+            auto_assign: true,
+            avoid_buggy_ips: false,
+            allocation: None,
+        }
+    }
+}
+
+impl Allocation {
+    /// Orders by priority: lower first, 0 last.
+    #[must_use]
+    pub const fn rank(&self) -> (bool, i64) {
+        (self.priority == 0, self.priority)
+    }
+
+    /// Whether Services of `namespace` may use the pool.
+    #[must_use]
+    pub fn admits_namespace(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.contains(namespace)
+    }
+
+    /// Whether Services with these labels may use the pool.
+    #[must_use]
+    pub fn admits_labels(&self, labels: &Labels) -> bool {
+        any_or_empty(&self.service_selectors, labels)
+    }
+}
+
+/// Judges a pool by itself. `path` leads to its fields, such as `spec.`.
+pub(super) fn judge(
+    name: PoolName,
+    labels: Labels,
+    spec: &PoolSpec,
+    path: &str,
+) -> Result<Pool, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let ranges = ranges(&spec.addresses, path, &mut refusals);
+    let allocation =
+        spec.service_allocation.as_ref().map(|allocation| judge_allocation(allocation, path, &mut refusals));
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let (auto_assign, avoid_buggy_ips) = (spec.auto_assign, spec.avoid_buggy_ips);
+    Ok(Pool { name, labels, ranges, auto_assign, avoid_buggy_ips, allocation })
+}
+
+fn ranges(addresses: &[String], path: &str, refusals: &mut Vec<Refusal>) -> Vec<AddressRange> {
+    if addresses.is_empty() {
+        refusals.push(refusal(format!("{path}addresses"), "is empty: a pool needs at least one address"));
+    }
+    let mut ranges: Vec<(AddressRange, usize)> = Vec::new();
+    for (index, text) in addresses.iter().enumerate() {
+        match text.parse::<AddressRange>() {
+            Ok(range) => ranges.push((range, index)),
+            Err(error) => refusals.push(refusal(format!("{path}addresses[{index}]"), format!("{error}"))),
+        }
+    }
+    let mut sorted = ranges.clone();
+    sorted.sort();
+    for pair in sorted.windows(2) {
+        if let Some(overlap) = pair[0].0.overlap(&pair[1].0) {
+            let (one, other) = (pair[0].1.min(pair[1].1), pair[0].1.max(pair[1].1));
+            refusals.push(refusal(
+                format!("{path}addresses[{other}]"),
+                format!("overlaps with {path}addresses[{one}] in {overlap}: remove these from one of them"),
+            ));
+        }
+    }
+    ranges.into_iter().map(|(range, _)| range).collect()
+}
+
+fn judge_allocation(spec: &ServiceAllocationSpec, path: &str, refusals: &mut Vec<Refusal>) -> Allocation {
+    let path = format!("{path}serviceAllocation");
+    check::duplicates(&format!("{path}.namespaces"), &spec.namespaces, refusals);
+    check::selectors(&format!("{path}.serviceSelectors"), &spec.service_selectors, refusals);
+    if !spec.namespace_selectors.is_empty() {
+        let message = "is not supported yet: list the namespaces by name in serviceAllocation.namespaces";
+        refusals.push(refusal(format!("{path}.namespaceSelectors"), message));
+    }
+    Allocation {
+        priority: spec.priority,
+        namespaces: spec.namespaces.iter().cloned().collect(),
+        service_selectors: spec.service_selectors.clone(),
+    }
+}

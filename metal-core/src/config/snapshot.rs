@@ -1,0 +1,143 @@
+//! What is in force.
+
+use alloc::{collections::BTreeMap, sync::Arc};
+use core::net::IpAddr;
+
+use super::{L2Advertisement, ObjectRef, Pool};
+use crate::{
+    name::PoolName,
+    net::{AddressRange, RangeMap},
+};
+
+/// The configuration in force: always valid, cheap to read.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pools: BTreeMap<PoolName, InForce>,
+    ranges: RangeMap<PoolName>,
+    advertisements: BTreeMap<AdvertisementKey, Arc<L2Advertisement>>,
+}
+
+/// An advertisement: of an object of its own, or of one pool in a ConfigMap.
+pub(super) type AdvertisementKey = (ObjectRef, Option<PoolName>);
+
+#[derive(Clone, Debug)]
+struct InForce {
+    pool: Arc<Pool>,
+    object: ObjectRef,
+    advertisements: BTreeMap<AdvertisementKey, Arc<L2Advertisement>>,
+}
+
+impl Snapshot {
+    /// The pool of this name.
+    #[must_use]
+    pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
+        self.pools.get(name).map(|entry| &entry.pool)
+    }
+
+    /// All pools, by name.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.values().map(|entry| &entry.pool)
+    }
+
+    /// The pool that `address` lies in.
+    #[must_use]
+    pub fn pool_of(&self, address: IpAddr) -> Option<&Arc<Pool>> {
+        self.pool(self.ranges.get(address)?.1)
+    }
+
+    /// The object that defines the pool of this name.
+    #[must_use]
+    pub fn object_of(&self, name: &PoolName) -> Option<&ObjectRef> {
+        self.pools.get(name).map(|entry| &entry.object)
+    }
+
+    /// The advertisements in force, each object's own and those of ConfigMaps.
+    pub fn advertisements(&self) -> impl Iterator<Item = &Arc<L2Advertisement>> {
+        self.advertisements.values()
+    }
+
+    /// The advertisements of a pool.
+    pub fn advertisements_for(&self, pool: &Pool) -> impl Iterator<Item = &Arc<L2Advertisement>> {
+        self.pools.get(&pool.name).into_iter().flat_map(|entry| entry.advertisements.values())
+    }
+
+    /// The advertisements of a pool that may be gone: those that are about it by name, or about every pool.
+    ///
+    /// For addresses in use that lie outside every pool now.
+    pub fn advertisements_naming(&self, name: &PoolName) -> impl Iterator<Item = &Arc<L2Advertisement>> {
+        self.advertisements
+            .values()
+            .filter(move |entry| entry.selects_every_pool() || entry.pools.contains(name))
+    }
+
+    /// Whether this advertisement is in force.
+    pub(super) fn has_advertisement(&self, key: &AdvertisementKey) -> bool {
+        self.advertisements.contains_key(key)
+    }
+
+    /// The ranges of pools that have an address of `range`.
+    pub(super) fn overlapping(&self, range: AddressRange) -> impl Iterator<Item = (AddressRange, &PoolName)> {
+        self.ranges.overlapping(range)
+    }
+
+    /// Puts a pool in force; its name and its addresses are free.
+    pub(super) fn insert_pool(&mut self, pool: Arc<Pool>, object: ObjectRef) {
+        for range in &pool.ranges {
+            self.ranges.insert(*range, pool.name.clone());
+        }
+        let advertisements = self
+            .advertisements
+            .iter()
+            .filter(|(_, advertisement)| advertisement.selects_pool(&pool.name, &pool.labels))
+            .map(|(key, advertisement)| (key.clone(), advertisement.clone()))
+            .collect();
+        self.pools.insert(pool.name.clone(), InForce { pool, object, advertisements });
+    }
+
+    /// Takes a pool out of force.
+    pub(super) fn remove_pool(&mut self, name: &PoolName) {
+        let Some(entry) = self.pools.remove(name) else { return };
+        for range in &entry.pool.ranges {
+            self.ranges.remove(*range);
+        }
+    }
+
+    /// Puts an advertisement in force or takes it out; `touched` gets each pool for which this matters.
+    pub(super) fn set_advertisement(
+        &mut self,
+        key: &AdvertisementKey,
+        value: Option<Arc<L2Advertisement>>,
+        mut touched: impl FnMut(&PoolName),
+    ) {
+        let before = self.advertisements.get(key).cloned();
+        if before == value {
+            return;
+        }
+        for advertisement in [&before, &value].into_iter().flatten() {
+            let named_only = advertisement.pool_selectors.is_empty() && !advertisement.pools.is_empty();
+            let mut attach = |name: &PoolName, entry: &mut InForce| {
+                let selected = value.as_ref().filter(|value| value.selects_pool(name, &entry.pool.labels));
+                let detached = entry.advertisements.remove(key);
+                if let Some(selected) = selected {
+                    entry.advertisements.insert(key.clone(), selected.clone());
+                }
+                if selected.is_some() || detached.is_some() {
+                    touched(name);
+                }
+            };
+            if named_only {
+                for name in &advertisement.pools {
+                    if let Some(entry) = self.pools.get_mut(name) {
+                        attach(name, entry);
+                    }
+                }
+            } else {
+                self.pools.iter_mut().for_each(|(name, entry)| attach(name, entry));
+            }
+        }
+        match value {
+            Some(value) => self.advertisements.insert(key.clone(), value),
+            None => self.advertisements.remove(key),
+        };
+    }
+}

@@ -1,0 +1,429 @@
+//! Which speakers are alive on which link, and what each of them claims.
+//!
+//! Every speaker broadcasts a small sealed [`beacon`] on each of its links, once per interval. Who is silent
+//! for a detection time (interval times multiplier, by the sender's word) is gone. A beacon also tells the
+//! addresses that its sender answers for; what these mean is [`ownership`](crate::ownership)'s business.
+//!
+//! Three things keep a recording from keeping anybody alive: a key per incarnation, a sequence that only
+//! rises, and trust that is earned by echoing a random number of the receiver's. No clocks are compared.
+
+pub mod beacon;
+mod counters;
+mod link;
+mod peer;
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
+use core::{net::IpAddr, time::Duration};
+
+use self::{
+    beacon::{Claim, Salt, Seal, Secret, key_id, member_hash},
+    link::{Listen, OwnLink},
+};
+pub use self::{
+    counters::Counters,
+    link::Port,
+    peer::{Peer, PeerId},
+};
+use crate::{machine::Machine, name::NodeName, time::Instant, timer::Timers, view::LinkIndex};
+
+/// Who this speaker is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The node it runs on.
+    pub node: NodeName,
+    /// Random bytes that no other process ever uses.
+    pub salt: Salt,
+    /// For jitter.
+    pub seed: u64,
+    /// Milliseconds between two beacons; at least 1.
+    pub interval_ms: u16,
+    /// How many intervals of silence mean death; at least 1.
+    pub multiplier: u8,
+}
+
+/// What membership is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The secret of the cluster. Nothing is sent or believed before.
+    Key(Secret),
+    /// A link takes part as it is now; `None` when it does not.
+    Link(LinkIndex, Option<Port>),
+    /// What we claim on an address now.
+    Claim(LinkIndex, IpAddr, Option<Claim>),
+    /// This speaker knows what it may claim.
+    Ready,
+    /// This speaker is ending.
+    Leaving,
+    /// This speaker has ended: say farewell.
+    Farewell,
+    /// A whole Ethernet frame from a link.
+    Frame(LinkIndex, &'a [u8]),
+}
+
+/// What membership wants done, and what it has found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a whole Ethernet frame.
+    Send(LinkIndex, Vec<u8>),
+    /// A member is there now.
+    Joined(LinkIndex, PeerId),
+    /// A member is gone.
+    Lost {
+        /// Where it was heard.
+        link: LinkIndex,
+        /// The node it runs on.
+        node: NodeName,
+        /// How it ended.
+        cause: Loss,
+    },
+    /// Something about a member has changed that matters for who is in line.
+    Changed(LinkIndex, PeerId),
+    /// The claims of members on these addresses have changed.
+    Claims(LinkIndex, Vec<IpAddr>),
+    /// A link has been listened to for long enough: claims may be made there.
+    Listened(LinkIndex),
+    /// Another of our links serves the same LAN (true), or no longer does.
+    Standby(LinkIndex, bool),
+    /// This process was too late by this much to judge anybody: it has to start over on all links.
+    Starved(Duration),
+}
+
+/// How a member ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It was silent for its detection time.
+    Silent,
+    /// It said farewell.
+    Farewell,
+}
+
+/// The membership machine.
+#[derive(Debug)]
+pub struct Membership {
+    identity: Identity,
+    hash: u32,
+    key: Option<Key>,
+    ready: bool,
+    leaving: bool,
+    sequence: u64,
+    random: u64,
+    links: BTreeMap<LinkIndex, OwnLink>,
+    /// The seals of all incarnations that are peers somewhere.
+    seals: BTreeMap<Salt, (NodeName, Seal)>,
+    timers: Timers<Timer>,
+    outputs: VecDeque<Output>,
+    /// Links with news that cannot wait for the next regular beacon.
+    urgent: BTreeSet<LinkIndex>,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct Key {
+    secret: Secret,
+    id: u32,
+    seal: Seal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The next regular beacon.
+    Beacon(LinkIndex),
+    /// The end of listening.
+    Listen(LinkIndex),
+    /// Another link of ours is no longer heard.
+    Twin(LinkIndex),
+    /// Ask a member that is late.
+    Probe(LinkIndex, PeerId),
+    /// Give a member up.
+    Peer(LinkIndex, PeerId),
+}
+
+impl Membership {
+    /// Alone, without a key and without links.
+    #[must_use]
+    pub fn new(mut identity: Identity) -> Self {
+        identity.interval_ms = identity.interval_ms.max(1);
+        identity.multiplier = identity.multiplier.max(1);
+        Self {
+            hash: member_hash(identity.node.as_str(), &identity.salt),
+            random: identity.seed,
+            identity,
+            key: None,
+            ready: false,
+            leaving: false,
+            sequence: 0,
+            links: BTreeMap::new(),
+            seals: BTreeMap::new(),
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+            urgent: BTreeSet::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The hash that names this incarnation in beacons.
+    #[must_use]
+    pub const fn hash(&self) -> u32 {
+        self.hash
+    }
+
+    /// How often this speaker says that it is there.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.identity.interval_ms.into())
+    }
+
+    /// How long this speaker may be silent.
+    #[must_use]
+    pub fn detection(&self) -> Duration {
+        self.interval() * self.identity.multiplier.into()
+    }
+
+    /// Whether a secret is there.
+    #[must_use]
+    pub const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// The members that are alive on a link, in a stable order.
+    pub fn peers(&self, link: LinkIndex) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.links.get(&link).into_iter().flat_map(|link| &link.peers).filter(|(_, peer)| peer.trusted)
+    }
+
+    /// One member that is alive on a link.
+    #[must_use]
+    pub fn peer(&self, link: LinkIndex, id: &PeerId) -> Option<&Peer> {
+        self.links.get(&link)?.peers.get(id).filter(|peer| peer.trusted)
+    }
+
+    /// Whether claims may be made on a link: it was listened to, and no other link of ours serves its LAN.
+    #[must_use]
+    pub fn may_claim(&self, link: LinkIndex) -> bool {
+        self.key.is_some() && self.links.get(&link).is_some_and(|link| link.listen.is_none() && !link.standby)
+    }
+
+    /// When the last beacon went out on a link.
+    #[must_use]
+    pub fn last_sent(&self, link: LinkIndex) -> Option<Instant> {
+        self.links.get(&link)?.last_sent
+    }
+
+    /// What came in, went out, and was refused.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn set_key(&mut self, now: Instant, secret: Secret) {
+        let id = key_id(&secret);
+        if self.key.as_ref().is_some_and(|key| key.id == id) {
+            return;
+        }
+        let seal = Seal::derive(&secret, &self.identity.salt, self.identity.node.as_str());
+        self.key = Some(Key { secret, id, seal });
+        self.seals.clear();
+        for index in self.links.keys().copied().collect::<Vec<_>>() {
+            self.start(now, index);
+        }
+    }
+
+    fn set_link(&mut self, now: Instant, index: LinkIndex, port: Option<Port>) {
+        match (port, self.links.get_mut(&index)) {
+            (Some(port), Some(link)) => {
+                if link.port != port {
+                    link.port = port;
+                    self.urgent.insert(index);
+                }
+            }
+            (Some(port), None) => {
+                self.links.insert(index, OwnLink::new(port));
+                self.start(now, index);
+            }
+            (None, _) => self.remove_link(index),
+        }
+    }
+
+    fn remove_link(&mut self, index: LinkIndex) {
+        let Some(link) = self.links.remove(&index) else { return };
+        self.urgent.remove(&index);
+        for timer in [Timer::Beacon(index), Timer::Listen(index), Timer::Twin(index)] {
+            self.timers.stop(&timer);
+        }
+        for id in link.peers.keys() {
+            self.timers.stop(&Timer::Peer(index, *id));
+            self.timers.stop(&Timer::Probe(index, *id));
+        }
+        self.forget_seals();
+    }
+
+    /// Begins to send and to listen on a link, if there is a key.
+    fn start(&mut self, now: Instant, index: LinkIndex) {
+        let detection = self.detection();
+        let (Some(key), Some(link)) = (&self.key, self.links.get_mut(&index)) else { return };
+        link.renew_nonce(&key.secret, &self.identity.salt, index);
+        let until = now + link.longest_detection(detection);
+        link.listen = Some(Listen { started: now, until, held_back: false });
+        self.timers.set(Timer::Listen(index), until);
+        self.timers.set(Timer::Beacon(index), now);
+    }
+
+    /// Drops the seals of incarnations that are gone everywhere.
+    fn forget_seals(&mut self) {
+        let links = &self.links;
+        self.seals.retain(|salt, _| {
+            let first = PeerId { salt: *salt, ifindex: 0 };
+            let last = PeerId { salt: *salt, ifindex: u32::MAX };
+            links.values().any(|link| link.peers.range(first..=last).next().is_some())
+        });
+    }
+
+    /// A member is gone. What has been recorded from it must not earn trust again.
+    fn lose(&mut self, index: LinkIndex, id: PeerId, cause: Loss) {
+        self.timers.stop(&Timer::Peer(index, id));
+        self.timers.stop(&Timer::Probe(index, id));
+        let (Some(key), Some(link)) = (&self.key, self.links.get_mut(&index)) else { return };
+        let Some(peer) = link.peers.remove(&id) else { return };
+        if peer.trusted {
+            link.renew_nonce(&key.secret, &self.identity.salt, index);
+            self.outputs.push_back(Output::Lost { link: index, node: peer.node, cause });
+        }
+        self.forget_seals();
+    }
+
+    /// Notices that this process did not run when it should have: then the others are not to blame.
+    fn wake(&mut self, now: Instant) {
+        let Some(due) = self.timers.next() else { return };
+        let (late, detection) = (now.since(due), self.detection());
+        if late <= detection {
+            return;
+        }
+        self.counters.starved += 1;
+        self.outputs.push_back(Output::Starved(late));
+        for index in self.links.keys().copied().collect::<Vec<_>>() {
+            if let Some(link) = self.links.get_mut(&index) {
+                for (id, peer) in &mut link.peers {
+                    peer.deadline = now + peer.detection();
+                    peer.probes = 0;
+                    self.timers.set(Timer::Peer(index, *id), peer.deadline);
+                    self.timers.stop(&Timer::Probe(index, *id));
+                }
+                for until in link.twins.values_mut() {
+                    *until = now + detection;
+                }
+            }
+            self.start(now, index);
+        }
+    }
+
+    fn fire(&mut self, now: Instant, timer: Timer) {
+        match timer {
+            Timer::Beacon(link) => self.send_regular(now, link),
+            Timer::Listen(link) => self.end_listening(now, link),
+            Timer::Twin(link) => self.judge_twins(now, link),
+            Timer::Probe(link, peer) => self.send_probe(now, link, peer),
+            Timer::Peer(link, peer) => self.lose(link, peer, Loss::Silent),
+        }
+    }
+
+    /// Ends listening when its time is over and no member's claims are missing, or nobody completes them.
+    fn end_listening(&mut self, now: Instant, index: LinkIndex) {
+        let (interval, detection) = (self.interval(), self.detection());
+        let Some(link) = self.links.get_mut(&index) else { return };
+        let Some(listen) = link.listen else { return };
+        let incomplete = link.peers.values().any(|peer| peer.trusted && !peer.is_complete());
+        let patience = link.longest_detection(detection) * MAX_LISTENING;
+        if incomplete && now < listen.started + patience {
+            self.timers.set(Timer::Listen(index), now + interval);
+            return;
+        }
+        self.finish_listening(index);
+    }
+
+    fn finish_listening(&mut self, index: LinkIndex) {
+        let Some(link) = self.links.get_mut(&index) else { return };
+        link.listen = None;
+        self.timers.stop(&Timer::Listen(index));
+        self.urgent.insert(index);
+        self.outputs.push_back(Output::Listened(index));
+    }
+
+    /// Of two links in one LAN only the one with the lower number serves.
+    fn judge_twins(&mut self, now: Instant, index: LinkIndex) {
+        let Some(link) = self.links.get_mut(&index) else { return };
+        link.twins.retain(|_, until| *until > now);
+        match link.twins.values().min() {
+            Some(until) => self.timers.set(Timer::Twin(index), *until),
+            None => drop(self.timers.stop(&Timer::Twin(index))),
+        }
+        let standby = link.twins.keys().any(|other| *other < index);
+        if link.standby != standby {
+            link.standby = standby;
+            self.urgent.insert(index);
+            self.outputs.push_back(Output::Standby(index, standby));
+        }
+    }
+}
+
+impl Machine for Membership {
+    type Input<'a> = Input<'a>;
+    type Output = Output;
+
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.wake(now);
+        match input {
+            Input::Key(secret) => self.set_key(now, secret),
+            Input::Link(index, port) => self.set_link(now, index, port),
+            Input::Claim(index, address, claim) => {
+                if let Some(link) = self.links.get_mut(&index)
+                    && link.set_claim(address, claim)
+                {
+                    self.urgent.insert(index);
+                }
+            }
+            Input::Ready => {
+                if !self.ready {
+                    self.ready = true;
+                    self.urgent.extend(self.links.keys());
+                }
+            }
+            Input::Leaving => {
+                if !self.leaving {
+                    self.leaving = true;
+                    self.urgent.extend(self.links.keys());
+                }
+            }
+            Input::Farewell => self.send_farewell(),
+            Input::Frame(index, frame) => self.receive(now, index, frame),
+        }
+    }
+
+    fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        self.wake(now);
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if let Some(timer) = self.timers.take_due(now) {
+                self.fire(now, timer);
+            } else if let Some(link) = self.urgent.pop_first() {
+                self.send_extra(now, link);
+            } else {
+                return None;
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+}
+
+/// How many detection times a speaker listens at most for claims that never become complete.
+const MAX_LISTENING: u32 = 10;

@@ -1,0 +1,176 @@
+//! What is known about another speaker's link.
+
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use core::{net::IpAddr, ops::Bound, time::Duration};
+
+use ipnet::IpNet;
+
+use super::beacon::{Beacon, Claim, Flags, Header, Heard, Nonce, Page, Salt, member_hash};
+use crate::{name::NodeName, time::Instant, view::Mac};
+
+/// One link of one incarnation of a speaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId {
+    /// The incarnation.
+    pub salt: Salt,
+    /// The number of its link on its own host.
+    pub ifindex: u32,
+}
+
+/// Another speaker, as heard on one of our links.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The node it runs on.
+    pub node: NodeName,
+    /// Names its incarnation in beacons.
+    pub hash: u32,
+    /// The name of its interface.
+    pub interface: Arc<str>,
+    /// The prefixes of its addresses on that interface.
+    pub prefixes: Vec<IpNet>,
+    /// What it is about.
+    pub flags: Flags,
+    /// How willing its node is to serve; lower is better.
+    pub tier: u8,
+    /// Whether it hears us here: only then it can be told anything.
+    pub hears_us: bool,
+
+    /// It has echoed a nonce of ours: it is no recording.
+    pub(super) trusted: bool,
+    pub(super) mac: Mac,
+    pub(super) highest: u64,
+    pub(super) nonce: Nonce,
+    pub(super) heard: Heard,
+    pub(super) interval: Duration,
+    pub(super) multiplier: u8,
+    /// Silent until then, it is gone.
+    pub(super) deadline: Instant,
+    /// When it was last answered in person.
+    pub(super) answered: Option<Instant>,
+    /// How many probes went out since it was last heard, and the number of the first.
+    pub(super) probes: u8,
+    pub(super) first_probe: u64,
+    claims: BTreeMap<IpAddr, Claim>,
+    known_digest: u64,
+    claims_total: u32,
+    claims_digest: u64,
+}
+
+/// What a beacon changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Something that matters for who is in line.
+    pub facts: bool,
+    /// Claims on these addresses.
+    pub claims: Vec<IpAddr>,
+}
+
+impl Peer {
+    pub(super) fn new(now: Instant, header: &Header<'_>, mac: Mac) -> Self {
+        Self {
+            node: header.node.into(),
+            hash: member_hash(header.node, &header.salt),
+            interface: header.interface.into(),
+            prefixes: Vec::new(),
+            flags: Flags::default(),
+            tier: 0,
+            hears_us: false,
+            trusted: false,
+            mac,
+            highest: 0,
+            nonce: Nonce::default(),
+            heard: Heard::default(),
+            interval: Duration::ZERO,
+            multiplier: 1,
+            deadline: now,
+            answered: None,
+            probes: 0,
+            first_probe: 0,
+            claims: BTreeMap::new(),
+            known_digest: 0,
+            claims_total: 0,
+            claims_digest: 0,
+        }
+    }
+
+    /// Its claim on `address`.
+    #[must_use]
+    pub fn claim(&self, address: IpAddr) -> Option<&Claim> {
+        self.claims.get(&address)
+    }
+
+    /// All addresses that it claims here.
+    pub fn claims(&self) -> impl Iterator<Item = (&IpAddr, &Claim)> {
+        self.claims.iter()
+    }
+
+    /// Whether it may serve: it neither leaves nor serves this LAN through another link.
+    #[must_use]
+    pub const fn stands_in_line(&self) -> bool {
+        !self.flags.contains(Flags::LEAVING) && !self.flags.contains(Flags::STANDBY)
+    }
+
+    /// How long it may be silent, by its own word.
+    pub(super) fn detection(&self) -> Duration {
+        self.interval * u32::from(self.multiplier)
+    }
+
+    /// Whether all its claims are known.
+    pub(super) fn is_complete(&self) -> bool {
+        usize::try_from(self.claims_total) == Ok(self.claims.len()) && self.claims_digest == self.known_digest
+    }
+
+    pub(super) const fn claims_anything(&self) -> bool {
+        self.claims_total > 0
+    }
+
+    /// Takes over what a beacon says. Whether it hears us and is trusted is for the caller to judge.
+    pub(super) fn update(&mut self, header: &Header<'_>, mac: Mac, beacon: Beacon) -> Changes {
+        let Beacon { interval_ms, multiplier, tier, flags, nonce, heard, prefixes, page, .. } = beacon;
+        let mut changes = Changes {
+            facts: (self.flags, self.tier) != (flags, tier)
+                || self.prefixes != prefixes
+                || *self.interface != *header.interface,
+            claims: Vec::new(),
+        };
+        if *self.interface != *header.interface {
+            self.interface = header.interface.into();
+        }
+        self.mac = mac;
+        self.interval = Duration::from_millis(interval_ms.into());
+        self.multiplier = multiplier;
+        (self.flags, self.tier) = (flags, tier);
+        (self.nonce, self.heard, self.prefixes) = (nonce, heard, prefixes);
+        (self.claims_total, self.claims_digest) = (beacon.claims_total, beacon.claims_digest);
+        self.turn(page, &mut changes.claims);
+        changes
+    }
+
+    /// Replaces what was known between the ends of `page`.
+    fn turn(&mut self, page: Page, changed: &mut Vec<IpAddr>) {
+        let gone = self
+            .claims
+            .range((Bound::Included(page.from), Bound::Included(page.to)))
+            .filter(|(address, _)| page.claims.binary_search_by_key(address, |(known, _)| known).is_err())
+            .map(|(address, _)| *address);
+        changed.extend(gone);
+        for address in &*changed {
+            if let Some(claim) = self.claims.remove(address) {
+                self.known_digest = self.known_digest.wrapping_sub(claim.digest(*address));
+            }
+        }
+        for (address, claim) in page.claims {
+            let known = self.claims.get(&address).copied();
+            if known == Some(claim) || self.claims.len() >= MAX_CLAIMS {
+                continue;
+            }
+            let before = known.map_or(0, |known| known.digest(address));
+            self.known_digest = self.known_digest.wrapping_sub(before).wrapping_add(claim.digest(address));
+            self.claims.insert(address, claim);
+            changed.push(address);
+        }
+    }
+}
+
+/// More addresses than a speaker ever serves; beyond that somebody who holds the key is broken.
+const MAX_CLAIMS: usize = 1 << 17;

@@ -1,0 +1,223 @@
+//! Taking inputs: what came is kept, and what it touches is marked.
+
+use alloc::{collections::BTreeSet, format, vec::Vec};
+use core::net::IpAddr;
+
+use super::{Input, Output, Phase, Reason, Speaker, takes_part};
+use crate::{
+    config::{Object, ObjectRef},
+    machine::Machine,
+    membership::{self, Port},
+    name::{NodeName, ObjectKey},
+    time::Instant,
+    view::{EndpointSlice, Link, LinkIndex, Node, Scope, Service},
+};
+
+/// A network interface of this host.
+#[derive(Debug)]
+pub(super) struct Nic {
+    pub link: Link,
+    pub active: bool,
+}
+
+impl Speaker {
+    pub(super) fn take(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Service(key, service) => self.set_service(key, service),
+            Input::Endpoints(key, slice) => self.set_endpoints(key, slice),
+            Input::Node(name, node) => self.set_node(name, node),
+            Input::Config(object, value) => self.set_config(object, value),
+            Input::Synced => self.set_synced(now),
+            Input::Link(index, link) => self.set_link(now, index, link),
+            Input::Key(secret) => {
+                self.membership.handle_input(now, membership::Input::Key(secret));
+                self.all_dirty();
+            }
+            Input::Frame { link, frame } => {
+                self.membership.handle_input(now, membership::Input::Frame(link, frame));
+            }
+            Input::Stop => {
+                if self.phase == Phase::Running {
+                    self.phase = Phase::Stopping;
+                    self.membership.handle_input(now, membership::Input::Leaving);
+                    self.all_dirty();
+                    let count = self.ownership.owned().count();
+                    self.note(format!("stopping: {count} addresses to hand over"));
+                }
+            }
+        }
+        self.report_obstacle();
+    }
+
+    pub(super) fn all_dirty(&mut self) {
+        self.dirty.lines.extend(self.addresses.keys());
+    }
+
+    fn set_service(&mut self, key: ObjectKey, service: Option<Service>) {
+        let service = service.filter(|service| service.scope == Scope::Ours);
+        let before = match &service {
+            Some(service) => self.services.insert(key.clone(), service.clone()),
+            None => self.services.remove(&key),
+        };
+        if before == service {
+            return;
+        }
+        let addresses = |service: &Option<Service>| -> BTreeSet<IpAddr> {
+            service.iter().flat_map(|service| &service.assigned).copied().collect()
+        };
+        let (before, after) = (addresses(&before), addresses(&service));
+        for address in before.difference(&after) {
+            if let Some(carried) = self.addresses.get_mut(address) {
+                carried.services.remove(&key);
+            }
+        }
+        for address in &after {
+            self.addresses.entry(*address).or_default().services.insert(key.clone());
+        }
+        self.dirty.lines.extend(before.union(&after));
+        self.dirty.services.insert(key);
+    }
+
+    fn set_endpoints(&mut self, key: ObjectKey, slice: Option<EndpointSlice>) {
+        for service in self.endpoints.set(key, slice) {
+            if let Some(service) = self.services.get(&service) {
+                self.dirty.lines.extend(&service.assigned);
+            }
+        }
+    }
+
+    fn set_node(&mut self, name: NodeName, node: Option<Node>) {
+        let before = match node.clone() {
+            Some(node) => self.nodes.insert(name, node),
+            None => self.nodes.remove(&name),
+        };
+        if before != node {
+            self.all_dirty();
+        }
+    }
+
+    fn set_config(&mut self, object: ObjectRef, value: Option<Object>) {
+        self.config.apply(object, value);
+        self.settle_config();
+    }
+
+    fn settle_config(&mut self) {
+        let changes = self.config.take_changes();
+        for (object, refusals) in changes.verdicts {
+            let refused = !refusals.is_empty();
+            let was_refused =
+                if refused { !self.refused.insert(object.clone()) } else { self.refused.remove(&object) };
+            if refused || was_refused {
+                self.reports.push_back(Output::Verdict { object, refusals });
+            }
+        }
+        if !self.synced {
+            return;
+        }
+        let touched = |pool| changes.pools.contains(pool) || changes.advertised.contains(pool);
+        let snapshot = self.config.snapshot();
+        for (address, carried) in &self.addresses {
+            // Outside every pool any advertisement may be the one that counts.
+            let now = snapshot.pool_of(*address).map(|pool| &pool.name);
+            if now != carried.pool.as_ref() || now.is_none_or(touched) {
+                self.dirty.lines.insert(*address);
+            }
+        }
+    }
+
+    fn set_synced(&mut self, now: Instant) {
+        if self.synced {
+            return;
+        }
+        self.synced = true;
+        self.config.synced();
+        self.settle_config();
+        self.membership.handle_input(now, membership::Input::Ready);
+        self.all_dirty();
+    }
+
+    fn set_link(&mut self, now: Instant, index: LinkIndex, link: Option<Link>) {
+        let Some(link) = link else {
+            self.deactivate(now, index, Reason::LinkDown);
+            self.nics.remove(&index);
+            self.ownership.forget_link(index);
+            return;
+        };
+        let verdict = takes_part(&link);
+        let nic = self.nics.entry(index).or_insert_with(|| Nic { link: link.clone(), active: false });
+        let (was_active, same) = (nic.active, nic.link == link);
+        nic.link = link;
+        match verdict {
+            Ok(()) => {
+                self.flaps.stop(&index);
+                if !was_active || !same {
+                    self.activate(now, index);
+                }
+            }
+            // Nobody can have given us up yet, and the link may come back before anybody does.
+            Err(reason @ (Reason::LinkDown | Reason::LinkNoCarrier)) if was_active => {
+                if self.flaps.get(&index).is_none() {
+                    let missed = u32::from(self.setup.multiplier.saturating_sub(1));
+                    let unnoticed = self.membership.interval() * missed;
+                    match self.membership.last_sent(index).map(|last| last + unnoticed) {
+                        Some(until) if until > now => self.flaps.set(index, until),
+                        _ => self.deactivate(now, index, reason),
+                    }
+                }
+            }
+            Err(reason) => self.deactivate(now, index, reason),
+        }
+    }
+
+    /// Lets a link take part, or tells how it is now.
+    fn activate(&mut self, now: Instant, index: LinkIndex) {
+        let Some(nic) = self.nics.get_mut(&index) else { return };
+        let port =
+            Port { name: nic.link.name.clone(), mac: nic.link.mac, prefixes: nic.link.prefixes.clone() };
+        if !nic.active {
+            nic.active = true;
+            self.outputs.push_back(Output::Listen { link: index, active: true });
+            let note = format!("{} takes part", port.name);
+            self.note(note);
+        }
+        self.membership.handle_input(now, membership::Input::Link(index, Some(port)));
+        self.all_dirty();
+    }
+
+    /// A link takes part no longer: everything there ends at once.
+    pub(super) fn deactivate(&mut self, now: Instant, index: LinkIndex, reason: Reason) {
+        self.flaps.stop(&index);
+        let Some(nic) = self.nics.get_mut(&index).filter(|nic| nic.active) else { return };
+        nic.active = false;
+        let note = format!("{} takes part no longer: {reason}", nic.link.name);
+        self.note(note);
+        self.membership.handle_input(now, membership::Input::Link(index, None));
+        let places: Vec<_> = self.addresses.keys().map(|address| (index, *address)).collect();
+        for place in places {
+            self.standings.remove(&place);
+            self.decide_owner(now, place);
+        }
+        self.outputs.push_back(Output::Listen { link: index, active: false });
+        self.all_dirty();
+    }
+
+    /// Says once what keeps this node from serving, as soon as it has been told everything else.
+    fn report_obstacle(&mut self) {
+        if !self.synced {
+            return;
+        }
+        let unknown = !self.nodes.contains_key(&self.setup.node);
+        let obstacle = self.not_ready().or_else(|| unknown.then_some(Reason::NodeUnknown));
+        if self.obstacle == obstacle {
+            return;
+        }
+        self.obstacle = obstacle;
+        let node = &self.setup.node;
+        let note = match obstacle {
+            None => format!("node {node} is ready to announce"),
+            Some(Reason::NodeUnknown) => format!("node {node}: {}", Reason::NodeUnknown),
+            Some(reason) => format!("node {node} announces nothing: {reason}"),
+        };
+        self.note(note);
+    }
+}

@@ -1,0 +1,3 @@
+//! Whole clusters in virtual time.
+
+mod failover;
