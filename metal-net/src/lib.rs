@@ -1,1 +1,50 @@
-//! x
+//! The only crate of the project that knows Linux.
+//!
+//! * [`packet`]: Ethernet frames in and out of one interface, filtered in the kernel ([`PacketSocket`]).
+//! * [`link`]: the host's interfaces and addresses, and every change of them ([`LinkMonitor`]).
+//! * [`isolation`], [`namespace`], [`network`], [`process`]: a LAN of network namespaces on one host, for the lab and
+//!   for tests ([`isolate`], [`Namespace`], [`Network`], [`Child`]).
+//!
+//! What is *not* in it: what the frames mean (that is `metal-arp` and `metal-core`), which interfaces are used, when
+//! something is sent. Nothing in here decides; a daemon's driver joins these sockets to the machines.
+//!
+//! ```no_run
+//! use metal_net::{Filter, LinkEvent, LinkMonitor, PacketSocket};
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let mut links = LinkMonitor::open()?;
+//! loop {
+//!     match links.next().await? {
+//!         LinkEvent::Upsert(index, link) if link.is_running() && link.arp => {
+//!             let socket = PacketSocket::open(index, Filter::Arp)?;
+//!             let mut frame = [0; 128];
+//!             let length = socket.recv(&mut frame).await?;
+//!             // ... hand `&frame[..length]` to a machine, send what it wants sent.
+//! #           let _ = length;
+//!         }
+//!         LinkEvent::Upsert(..) | LinkEvent::Removed(_) | LinkEvent::Synced => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! All sockets belong to the network namespace of the thread that opens them, and stay in it.
+//!
+//! `unsafe` is allowed here and nowhere else in the project. Each block says why it is sound.
+
+pub mod isolation;
+pub mod link;
+pub mod namespace;
+pub mod network;
+pub mod packet;
+pub mod process;
+
+mod poll;
+mod socket;
+
+pub use isolation::{Isolation, IsolationError, isolate};
+pub use link::{LinkEvent, LinkMonitor};
+pub use namespace::Namespace;
+pub use network::{Network, NetworkError};
+pub use packet::{BlockingPacketSocket, Filter, PacketSocket};
+pub use process::{Child, Signal};

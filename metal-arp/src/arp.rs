@@ -1,0 +1,205 @@
+//! ARP for IPv4 over Ethernet (RFC 826): a whole frame to a value and back.
+
+use core::{fmt, net::Ipv4Addr};
+
+use smoltcp::wire::{ArpHardware, ArpOperation, ArpPacket, EthernetAddress, EthernetFrame, EthernetProtocol};
+
+use crate::ethernet::{BROADCAST, Frame, MAX_LEN, Mac};
+
+/// What an ARP packet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Who has the target address?
+    Request,
+    /// The sender has it.
+    Reply,
+}
+
+/// An ARP frame with its Ethernet header.
+///
+/// The fields are named as in RFC 5227: MAC for hardware address, IP for protocol address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Packet {
+    /// Ethernet destination.
+    pub destination: Mac,
+    /// Ethernet source.
+    pub source: Mac,
+    /// Request or reply.
+    pub operation: Operation,
+    /// The sender's hardware address, as the ARP packet says it; `source` may differ.
+    pub sender_mac: Mac,
+    /// The sender's address; 0.0.0.0 in a probe (RFC 5227).
+    pub sender_ip: Ipv4Addr,
+    /// The target's hardware address; means nothing in a request.
+    pub target_mac: Mac,
+    /// The address that is asked for, or in a reply the one who asked.
+    pub target_ip: Ipv4Addr,
+}
+
+/// Why a frame is not a [`Packet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Error {
+    /// The frame carries another protocol, or a VLAN tag.
+    NotArp,
+    /// The frame says that it is ARP, and is broken or of a kind that does not exist on Ethernet with IPv4.
+    Malformed(Malformed),
+}
+
+/// What is wrong with an ARP frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Malformed {
+    /// It ends before the packet does.
+    TooShort,
+    /// It is longer than [`MAX_LEN`]. Up to there trailing bytes are padding or what a switch has appended,
+    /// and are left alone, as the kernel does.
+    TooLong,
+    /// The hardware type is not Ethernet.
+    HardwareType,
+    /// The protocol type is not IPv4.
+    ProtocolType,
+    /// The address lengths are not 6 and 4.
+    AddressLength,
+    /// The operation is neither request nor reply.
+    Operation,
+}
+
+impl Packet {
+    /// Reads a whole Ethernet frame.
+    ///
+    /// # Errors
+    /// When the frame is anything but a request or reply of ARP for IPv4 over Ethernet.
+    #[inline]
+    pub fn parse(frame: &[u8]) -> Result<Self, Error> {
+        let malformed = |what| Err(Error::Malformed(what));
+        let Ok(ethernet) = EthernetFrame::new_checked(frame) else {
+            return malformed(Malformed::TooShort);
+        };
+        if ethernet.ethertype() != EthernetProtocol::Arp {
+            return Err(Error::NotArp);
+        }
+        if frame.len() < CONTENT_LEN {
+            return malformed(Malformed::TooShort);
+        }
+        if frame.len() > MAX_LEN {
+            return malformed(Malformed::TooLong);
+        }
+        let arp = ArpPacket::new_unchecked(ethernet.payload());
+        if arp.hardware_type() != ArpHardware::Ethernet {
+            return malformed(Malformed::HardwareType);
+        }
+        if arp.protocol_type() != EthernetProtocol::Ipv4 {
+            return malformed(Malformed::ProtocolType);
+        }
+        // From here on the packet ends within the frame: its accessors go by these lengths.
+        if (arp.hardware_len(), arp.protocol_len()) != (MAC_LEN, IP_LEN) {
+            return malformed(Malformed::AddressLength);
+        }
+        let operation = match arp.operation() {
+            ArpOperation::Request => Operation::Request,
+            ArpOperation::Reply => Operation::Reply,
+            ArpOperation::Unknown(_) => return malformed(Malformed::Operation),
+        };
+        Ok(Self {
+            destination: ethernet.dst_addr().0,
+            source: ethernet.src_addr().0,
+            operation,
+            sender_mac: octets(arp.source_hardware_addr()),
+            sender_ip: Ipv4Addr::from_octets(octets(arp.source_protocol_addr())),
+            target_mac: octets(arp.target_hardware_addr()),
+            target_ip: Ipv4Addr::from_octets(octets(arp.target_protocol_addr())),
+        })
+    }
+
+    /// The frame that says this.
+    #[must_use]
+    #[inline]
+    pub fn emit(&self) -> Frame {
+        let mut frame = Frame::empty();
+        let mut ethernet = EthernetFrame::new_unchecked(frame.bytes_mut());
+        ethernet.set_dst_addr(EthernetAddress(self.destination));
+        ethernet.set_src_addr(EthernetAddress(self.source));
+        ethernet.set_ethertype(EthernetProtocol::Arp);
+        let mut arp = ArpPacket::new_unchecked(ethernet.payload_mut());
+        arp.set_hardware_type(ArpHardware::Ethernet);
+        arp.set_protocol_type(EthernetProtocol::Ipv4);
+        arp.set_hardware_len(MAC_LEN);
+        arp.set_protocol_len(IP_LEN);
+        arp.set_operation(match self.operation {
+            Operation::Request => ArpOperation::Request,
+            Operation::Reply => ArpOperation::Reply,
+        });
+        arp.set_source_hardware_addr(&self.sender_mac);
+        arp.set_source_protocol_addr(&self.sender_ip.octets());
+        arp.set_target_hardware_addr(&self.target_mac);
+        arp.set_target_protocol_addr(&self.target_ip.octets());
+        frame
+    }
+
+    /// Gratuitous ARP: tells every neighbour that `address` is at `mac` now.
+    ///
+    /// Some neighbours update their caches only from a request, some only from a reply, so both forms are
+    /// sent. The target MAC is broadcast in both, as MetalLB has it; nobody reads it in a request.
+    #[must_use]
+    pub const fn gratuitous(operation: Operation, mac: Mac, address: Ipv4Addr) -> Self {
+        Self {
+            destination: BROADCAST,
+            source: mac,
+            operation,
+            sender_mac: mac,
+            sender_ip: address,
+            target_mac: BROADCAST,
+            target_ip: address,
+        }
+    }
+}
+
+impl Malformed {
+    /// Every value, in the order of the declaration.
+    pub const ALL: [Self; 6] = [
+        Self::TooShort,
+        Self::TooLong,
+        Self::HardwareType,
+        Self::ProtocolType,
+        Self::AddressLength,
+        Self::Operation,
+    ];
+
+    /// The value of a metric's label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::TooLong => "too_long",
+            Self::HardwareType => "hardware_type",
+            Self::ProtocolType => "protocol_type",
+            Self::AddressLength => "address_length",
+            Self::Operation => "operation",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArp => f.write_str("not an ARP frame"),
+            Self::Malformed(what) => write!(f, "malformed ARP frame: {}", what.as_str()),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A field of a packet whose address lengths have been checked.
+fn octets<const N: usize>(field: &[u8]) -> [u8; N] {
+    let mut octets = [0; N];
+    octets.copy_from_slice(field);
+    octets
+}
+
+/// An ARP frame without padding.
+const CONTENT_LEN: usize = 42;
+const MAC_LEN: u8 = 6;
+const IP_LEN: u8 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! What an announcer counts.
+
+use core::ops::AddAssign;
+
+use crate::reply::Silence;
+
+/// What was done for one address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests for it that deserved an answer, counted when its turn to be sent has come.
+    pub requests: u64,
+    /// Answers handed to the driver.
+    pub responses: u64,
+    /// Gratuitous frames handed to the driver; a round is two.
+    pub gratuitous: u64,
+    /// Frames in which another station claimed it.
+    pub conflicts: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, rhs: Self) {
+        self.requests += rhs.requests;
+        self.responses += rhs.responses;
+        self.gratuitous += rhs.gratuitous;
+        self.conflicts += rhs.conflicts;
+    }
+}
+
+/// Frames without an answer, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drops([u64; Silence::ALL.len()]);
+
+impl Drops {
+    /// How many frames were dropped for `reason`.
+    #[must_use]
+    pub const fn get(&self, reason: Silence) -> u64 {
+        self.0[reason.index()]
+    }
+
+    /// Every reason with its count, zeros included.
+    pub fn iter(&self) -> impl Iterator<Item = (Silence, u64)> + '_ {
+        Silence::ALL.into_iter().zip(self.0.iter().copied())
+    }
+
+    pub(crate) const fn count(&mut self, reason: Silence) {
+        self.0[reason.index()] += 1;
+    }
+}

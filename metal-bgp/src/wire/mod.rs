@@ -1,0 +1,3 @@
+//! What goes over the TCP connection.
+
+pub mod frame;

@@ -1,0 +1,160 @@
+//! What a user does with `kubectl`: apply YAML, look at objects, delete them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
+
+use crate::wait::{ensure, wait_for};
+
+/// The kinds in use: group, version, kind, whether it is namespaced.
+const KINDS: [(&str, &str, &str, bool); 18] = [
+    ("", "v1", "ConfigMap", true),
+    ("", "v1", "Event", true),
+    ("", "v1", "Namespace", false),
+    ("", "v1", "Node", false),
+    ("", "v1", "Secret", true),
+    ("", "v1", "Service", true),
+    ("", "v1", "ServiceAccount", true),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
+    ("apps", "v1", "DaemonSet", true),
+    ("apps", "v1", "Deployment", true),
+    ("discovery.k8s.io", "v1", "EndpointSlice", true),
+    ("metallb.io", "v1beta1", "IPAddressPool", true),
+    ("metallb.io", "v1beta1", "L2Advertisement", true),
+    ("metallb.io", "v1beta1", "ServiceL2Status", true),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
+    ("rbac.authorization.k8s.io", "v1", "Role", true),
+    ("rbac.authorization.k8s.io", "v1", "RoleBinding", true),
+];
+
+/// A client that remembers what it created.
+pub(crate) struct Client {
+    runtime: tokio::runtime::Runtime,
+    client: kube::Client,
+    created: Vec<Reference>,
+}
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl Client {
+    /// Connects with a kubeconfig file.
+    pub(crate) fn connect(kubeconfig: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let client = runtime.block_on(async {
+            let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+            let options = KubeConfigOptions::default();
+            let config =
+                kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
+            kube::Client::try_from(config).expect("a client")
+        });
+        Self { runtime, client, created: Vec::new() }
+    }
+
+    /// Applies every object of a YAML text. [`Client::remove_created`] will remove them.
+    #[track_caller]
+    pub(crate) fn apply(&mut self, yaml: &str) {
+        let applied = self.apply_for_good(yaml);
+        self.created.extend(applied);
+    }
+
+    /// Applies every object of a YAML text, with its status if it has one.
+    #[track_caller]
+    pub(crate) fn apply_for_good(&self, yaml: &str) -> Vec<Reference> {
+        let objects: Vec<Value> =
+            serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        let references = objects.iter().map(|object| {
+            let reference = Reference::of(object);
+            let api = self.api(&reference.kind, Some(&reference.namespace));
+            let parameters = PatchParams::apply("e2e").force();
+            let patch = Patch::Apply(object);
+            let applied = async {
+                api.patch(&reference.name, &parameters, &patch).await?;
+                if object.get("status").is_some() {
+                    api.patch_status(&reference.name, &parameters, &patch).await?;
+                }
+                Ok::<(), kube::Error>(())
+            };
+            self.runtime.block_on(applied).unwrap_or_else(|error| panic!("{reference:?}: {error}"));
+            reference
+        });
+        references.collect()
+    }
+
+    /// An object, if it exists.
+    pub(crate) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let found = self.runtime.block_on(self.api(kind, Some(namespace)).get_opt(name));
+        found.unwrap_or_else(|error| panic!("{kind} {name}: {error}")).map(|object| to_json(&object))
+    }
+
+    /// All objects of a kind.
+    pub(crate) fn list(&self, kind: &str) -> Vec<Value> {
+        let listed = self.runtime.block_on(self.api(kind, None).list(&ListParams::default()));
+        listed.unwrap_or_else(|error| panic!("{kind}: {error}")).iter().map(to_json).collect()
+    }
+
+    /// Deletes an object that must exist.
+    pub(crate) fn delete(&self, kind: &str, namespace: &str, name: &str) {
+        let deleted =
+            self.runtime.block_on(self.api(kind, Some(namespace)).delete(name, &DeleteParams::default()));
+        deleted.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    /// Deletes what [`Client::apply`] created and is still there, last first, and waits until it is gone.
+    pub(crate) fn remove_created(&mut self) {
+        while let Some(Reference { kind, namespace, name }) = self.created.pop() {
+            if self.get(&kind, &namespace, &name).is_none() {
+                continue;
+            }
+            self.delete(&kind, &namespace, &name);
+            wait_for(&format!("the end of {kind} {name}"), Duration::from_secs(10), || {
+                let found = self.get(&kind, &namespace, &name);
+                ensure(found.is_none(), || format!("{}", found.unwrap_or_default()))
+            });
+        }
+    }
+
+    fn api(&self, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        let known = KINDS.iter().find(|known| known.2 == kind);
+        let (group, version, kind, namespaced) =
+            *known.unwrap_or_else(|| panic!("{kind} is not among the kinds in use"));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        match namespace {
+            Some(namespace) if namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            _ => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+}
+
+impl Reference {
+    /// The object's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn of(object: &Value) -> Self {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        Self {
+            kind: text("/kind").unwrap_or_else(|| panic!("an object without kind: {object}")).to_owned(),
+            namespace: text("/metadata/namespace").unwrap_or("default").to_owned(),
+            name: text("/metadata/name")
+                .unwrap_or_else(|| panic!("an object without name: {object}"))
+                .to_owned(),
+        }
+    }
+}
+
+fn to_json(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).expect("an object is JSON")
+}

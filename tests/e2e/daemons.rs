@@ -1,0 +1,158 @@
+//! The daemons under test: the controller in the management network, a speaker on every node.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::control_plane::{ControlPlane, User};
+use crate::process::{Process, run};
+use crate::rack::NODES;
+use crate::wait::wait_for;
+
+/// The controller, with the rights that `deploy/metal.yaml` gives its service account.
+pub(crate) const CONTROLLER: User = User {
+    name: "metal-controller",
+    identity: "system:serviceaccount:metallb-system:metal-controller",
+    groups: SERVICE_ACCOUNTS,
+};
+/// The speakers, likewise.
+pub(crate) const SPEAKER: User = User {
+    name: "metal-speaker",
+    identity: "system:serviceaccount:metallb-system:metal-speaker",
+    groups: SERVICE_ACCOUNTS,
+};
+const SERVICE_ACCOUNTS: &str = "system:serviceaccounts,system:serviceaccounts:metallb-system";
+/// Where every daemon serves its metrics, each in a network namespace of its own.
+const METRICS: &str = "127.0.0.1:7472";
+
+/// The running daemons.
+pub(crate) struct Daemons {
+    directory: PathBuf,
+    binaries: PathBuf,
+    controller: Option<Process>,
+    speakers: Vec<(&'static str, Option<Process>)>,
+}
+
+impl Daemons {
+    /// Finds the binaries; starts nothing yet.
+    pub(crate) fn find(directory: &Path) -> Self {
+        let binaries = binaries();
+        for name in ["metal-controller", "metal-speaker"] {
+            assert!(
+                binaries.join(name).is_file(),
+                "{name} is not in {}: run `cargo build --workspace --bins`, or name their directory in METAL_BIN_DIR",
+                binaries.display()
+            );
+        }
+        let speakers = NODES.map(|node| (node, None)).into_iter().collect();
+        Self { directory: directory.to_owned(), binaries, controller: None, speakers }
+    }
+
+    /// Starts those that do not run, and waits until all are ready.
+    pub(crate) fn start(&mut self, plane: &ControlPlane) {
+        self.start_controller(plane);
+        for node in NODES {
+            self.start_speaker(plane, node);
+        }
+    }
+
+    /// Starts the controller unless it runs, and waits until it is ready.
+    pub(crate) fn start_controller(&mut self, plane: &ControlPlane) {
+        if !runs(self.controller.as_mut()) {
+            let program = self.program("metal-controller");
+            let kubeconfig = plane.kubeconfig(&CONTROLLER).display().to_string();
+            let command = [&program, "--kubeconfig", &kubeconfig, "--metrics-address", METRICS];
+            let command = [&confined("-all")[..], &command[..]].concat();
+            self.controller = Some(Process::start(&self.directory, CONTROLLER.name, None, &command));
+        }
+        await_ready(self.controller(), None);
+    }
+
+    /// Starts a node's speaker unless it runs, and waits until it is ready.
+    pub(crate) fn start_speaker(&mut self, plane: &ControlPlane, node: &str) {
+        let program = self.program("metal-speaker");
+        let directory = self.directory.clone();
+        let slot = self.slot(node);
+        if !runs(slot.as_mut()) {
+            let name = format!("{}-{node}", SPEAKER.name);
+            let kubeconfig = plane.kubeconfig(&SPEAKER).display().to_string();
+            let state = directory.join(format!("state-{node}")).display().to_string();
+            let cluster = [&program, "--kubeconfig", &kubeconfig, "--metrics-address", METRICS];
+            let own = ["--node", node, "--node-state", &state];
+            let command = [&confined("-all,+net_raw")[..], &cluster[..], &own[..]].concat();
+            *slot = Some(Process::start(&directory, &name, Some(node), &command));
+        }
+        await_ready(slot.as_mut().expect("a started speaker"), Some(node));
+    }
+
+    /// The running controller.
+    pub(crate) fn controller(&mut self) -> &mut Process {
+        self.controller.as_mut().expect("the controller was started")
+    }
+
+    /// Kills the controller at once.
+    pub(crate) fn kill_controller(&mut self) {
+        self.controller().kill();
+    }
+
+    /// Asks the controller to end and waits until it has, which must be a success.
+    pub(crate) fn stop_controller(&mut self) {
+        let controller = self.controller();
+        controller.terminate();
+        wait_for("the controller's end after SIGTERM", Duration::from_secs(5), || match controller.check() {
+            Err(end) if end.ends_with("with exit code 0") => Ok(()),
+            Err(end) => Err(end),
+            Ok(()) => Err("it still runs".to_owned()),
+        });
+    }
+
+    /// Kills a node's speaker at once, with all that it forked.
+    pub(crate) fn kill_speaker(&mut self, node: &str) {
+        self.slot(node).as_mut().expect("the speaker was started").kill();
+    }
+
+    /// Fails if a daemon has ended.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        self.controller.iter_mut().try_for_each(Process::check)?;
+        self.speakers.iter_mut().filter_map(|(_, process)| process.as_mut()).try_for_each(Process::check)
+    }
+
+    fn slot(&mut self, node: &str) -> &mut Option<Process> {
+        let found = self.speakers.iter_mut().find(|(name, _)| *name == node);
+        &mut found.unwrap_or_else(|| panic!("there is no node {node}")).1
+    }
+
+    fn program(&self, name: &str) -> String {
+        self.binaries.join(name).display().to_string()
+    }
+}
+
+/// A command's prefix that leaves it only some capabilities, as the containers of `deploy/metal.yaml` have.
+fn confined(capabilities: &str) -> [&str; 6] {
+    ["setpriv", "--no-new-privs", "--bounding-set", capabilities, "--inh-caps", capabilities]
+}
+
+fn runs(process: Option<&mut Process>) -> bool {
+    process.is_some_and(|process| process.check().is_ok())
+}
+
+fn await_ready(process: &mut Process, namespace: Option<&str>) {
+    let url = format!("http://{METRICS}/readyz");
+    let options = ["-sS", "-f", "--noproxy", "*", "--max-time", "2", &url];
+    let inside: Vec<&str> = namespace.map(|node| vec!["netns", "exec", node, "curl"]).unwrap_or_default();
+    wait_for(&format!("{url} of {}", process.name()), Duration::from_secs(20), || {
+        process.check()?;
+        match namespace {
+            Some(_) => run("ip", &[&inside[..], &options[..]].concat()),
+            None => run("curl", &options),
+        }
+    });
+}
+
+/// `METAL_BIN_DIR`, or where cargo puts the binaries of the profile that this test was built with.
+fn binaries() -> PathBuf {
+    if let Some(directory) = std::env::var_os("METAL_BIN_DIR") {
+        return directory.into();
+    }
+    let own = std::env::current_exe().expect("own path");
+    own.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").to_owned()
+}

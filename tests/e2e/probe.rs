@@ -1,0 +1,85 @@
+//! What the client on the LAN sees: pages, the neighbour entry behind an address, who answers ARP.
+
+use std::collections::BTreeSet;
+
+use crate::process::run;
+use crate::rack::{CLIENT, node_of_mac, node_of_source};
+use crate::wait::ensure;
+
+/// Who served a page. All nodes forward for every address, so only this shows where a request went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// The node to whose MAC address the client sent it, which is also the one that the Pod saw it come from.
+    pub(crate) node: &'static str,
+    /// The Pod that answered.
+    pub(crate) pod: String,
+}
+
+/// Fetches a page with `curl` in the client's namespace. Fails unless the status is 200, a Pod's own
+/// text arrives, and the client's neighbour entry and the Pod agree about the forwarding node.
+pub(crate) fn fetch(address: &str, port: u16) -> Result<Served, String> {
+    let url = format!("http://{address}:{port}/");
+    let options = [
+        "-sS",
+        "--noproxy",
+        "*",
+        "--connect-timeout",
+        "1",
+        "--max-time",
+        "2",
+        "-w",
+        "status=%{http_code}",
+        &url,
+    ];
+    let page = run("ip", &[&["netns", "exec", CLIENT, "curl"], &options[..]].concat())?;
+    let field = |name: &str| {
+        let found = page.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        found.ok_or_else(|| format!("{url} answered without \"{name}\": {page}"))
+    };
+    ensure(field("status")? == "200", || format!("{url} answered {page}"))?;
+    let source = field("source")?;
+    let forwarder =
+        node_of_source(source).ok_or_else(|| format!("{url}: the Pod saw {source}, which is no node"))?;
+    let node = neighbour(address)?;
+    ensure(node == forwarder, || format!("{url}: sent to {node}, but {forwarder} forwarded it"))?;
+    Ok(Served { node, pod: field("pod")?.to_owned() })
+}
+
+/// The node that the client's neighbour entry for an address names.
+pub(crate) fn neighbour(address: &str) -> Result<&'static str, String> {
+    let entry = run("ip", &["-n", CLIENT, "neighbour", "show", address, "dev", "eth0"])?;
+    let mac = macs(&entry)
+        .into_iter()
+        .next()
+        .ok_or_else(|| format!("no neighbour entry for {address}: {entry}"))?;
+    node_of_mac(&mac).ok_or_else(|| format!("{address} is at {mac}, which is no node"))
+}
+
+/// Removes the client's neighbour entry for an address, if there is one: the next packet asks anew.
+pub(crate) fn forget(address: &str) {
+    // `flush` spares permanent entries only and does not fail where there is none.
+    run("ip", &["-n", CLIENT, "neighbour", "flush", "to", address, "dev", "eth0"])
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The nodes that answer a broadcast ARP request of the client within one second.
+pub(crate) fn answering(address: &str) -> BTreeSet<String> {
+    // It exits with 1 when nobody answers, and prints so.
+    let options = ["netns", "exec", CLIENT, "arping", "-b", "-w", "1", "-I", "eth0", address];
+    let printed = run("ip", &options).unwrap_or_else(|nobody| nobody);
+    macs(&printed).into_iter().map(|mac| node_of_mac(&mac).map_or(mac.clone(), str::to_owned)).collect()
+}
+
+/// Who answers the next ARP request of the client, at once; nobody after one second.
+pub(crate) fn first_answer(address: &str) -> Option<String> {
+    let options = ["netns", "exec", CLIENT, "arping", "-c", "1", "-w", "1", "-I", "eth0", address];
+    let printed = run("ip", &options).unwrap_or_else(|nobody| nobody);
+    macs(&printed).into_iter().next().map(|mac| node_of_mac(&mac).map_or(mac.clone(), str::to_owned))
+}
+
+/// Every MAC address in a text, in lower case.
+fn macs(text: &str) -> Vec<String> {
+    let words = text.split(|character: char| character != ':' && !character.is_ascii_hexdigit());
+    let is_mac = |word: &&str| word.len() == 17 && word.split(':').all(|octet| octet.len() == 2);
+    words.filter(is_mac).map(str::to_ascii_lowercase).collect()
+}

@@ -1,0 +1,90 @@
+//! The node that answers for an address fails; another one takes over and clients go on.
+
+use std::time::{Duration, Instant};
+
+use crate::probe::{self, Served};
+use crate::rack::Cut;
+use crate::wait::{ensure, wait_for};
+use crate::world::World;
+
+const ADDRESS: &str = "10.244.244.100";
+const PORT: u16 = 80;
+/// How long a takeover may take here, where three API servers' worth of processes share the machine;
+/// the lab measures how long it does take.
+const TAKEOVER: Duration = Duration::from_secs(3);
+
+/// The announcing speaker is killed; its node still forwards, so a client that knows its address
+/// notices nothing, and one that asks anew finds the successor.
+pub(super) fn when_the_speaker_is_killed(world: &mut World) {
+    let before = serve_whoami(world);
+    let killed = Instant::now();
+    world.daemons.kill_speaker(before.node);
+    let warm =
+        probe::fetch(ADDRESS, PORT).unwrap_or_else(|error| panic!("with a warm neighbour entry: {error}"));
+    assert_eq!(warm.node, before.node, "the client's neighbour entry was warm");
+    let after = await_move(&before, || {
+        probe::forget(ADDRESS);
+        probe::fetch(ADDRESS, PORT)
+    });
+    println!("  {} -> {} within {:?}", before.node, after.node, killed.elapsed());
+    assert_eq!(world.await_answer(ADDRESS, PORT).node, after.node, "the successor stays");
+    world.daemons.start_speaker(&world.plane, before.node);
+    await_single_owner();
+}
+
+/// The node's cable is pulled.
+pub(super) fn when_the_link_loses_carrier(world: &mut World) {
+    move_by_cutting(world, Cut::Carrier);
+}
+
+/// The switch stops forwarding for the node, whose link still looks healthy.
+pub(super) fn when_the_link_falls_silent(world: &mut World) {
+    move_by_cutting(world, Cut::Silent);
+}
+
+/// The client's neighbour entry is left alone: the successor's gratuitous ARP must replace it.
+fn move_by_cutting(world: &mut World, how: Cut) {
+    let before = serve_whoami(world);
+    let cut = Instant::now();
+    world.rack.cut(before.node, how);
+    let after = await_move(&before, || {
+        let node = probe::neighbour(ADDRESS)?;
+        ensure(node != before.node, || format!("the client still sends to {node}"))?;
+        probe::fetch(ADDRESS, PORT)
+    });
+    println!("  {} -> {} within {:?}", before.node, after.node, cut.elapsed());
+    world.await_reported_owner("whoami", after.node);
+    world.rack.repair();
+    await_single_owner();
+    world.daemons.check().unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Serves `whoami` from both Pods, with current custom resources, and returns who serves it.
+fn serve_whoami(world: &mut World) -> Served {
+    world.create_pool("first-pool", "10.244.244.100-10.244.244.200");
+    world.advertise("first-pool");
+    world.create_service("whoami", PORT, &["pod-1", "pod-2"]);
+    world.await_address("whoami", ADDRESS);
+    let served = world.await_answer(ADDRESS, PORT);
+    world.await_reported_owner("whoami", served.node);
+    served
+}
+
+/// Waits until another node serves.
+#[track_caller]
+fn await_move(before: &Served, mut fetch: impl FnMut() -> Result<Served, String>) -> Served {
+    wait_for(&format!("another node than {} to serve {ADDRESS}", before.node), TAKEOVER, || {
+        let served = fetch()?;
+        ensure(served.node != before.node, || format!("{served:?}"))?;
+        Ok(served)
+    })
+}
+
+/// Once the failed node is back, one node answers, whichever it is, and serves.
+fn await_single_owner() {
+    wait_for("a single node to answer for the address", Duration::from_secs(10), || {
+        let answering = probe::answering(ADDRESS);
+        ensure(answering.len() == 1, || format!("{answering:?}"))
+    });
+    wait_for("HTTP from that node", TAKEOVER, || probe::fetch(ADDRESS, PORT));
+}
