@@ -292,7 +292,11 @@ impl Message {
         }
     }
 
-    pub(super) fn parse(kind: Kind, body: &[u8]) -> Result<Self, Refused> {
+    /// Reads a body whose seal has been opened.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`] when it is not a whole body of this kind.
+    pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, Refused> {
         let mut body = Reader::new(body);
         let message = match kind {
             Kind::Beacon => Self::Beacon(Beacon::parse(&mut body)?),

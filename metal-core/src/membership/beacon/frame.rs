@@ -23,6 +23,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Beacon, Self::Probe, Self::Answer, Self::Farewell];
+
     const fn to_byte(self) -> u8 {
         match self {
             Self::Beacon => 1,
