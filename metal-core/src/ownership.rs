@@ -50,8 +50,6 @@ pub struct Situation {
 /// Somebody else's claim on the same address.
 #[derive(Clone, Debug)]
 pub struct Rival {
-    /// Names the claimant in beacons.
-    pub member: u32,
     /// Where it runs.
     pub node: NodeName,
     /// What it claims.
@@ -345,5 +343,4 @@ impl Ownership {
 const LAST_PLACE: usize = 16;
 
 #[cfg(test)]
-#[path = "ownership_tests.rs"]
 mod tests;

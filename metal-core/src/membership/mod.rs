@@ -20,7 +20,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use core::{net::IpAddr, time::Duration};
+use core::{fmt, net::IpAddr, time::Duration};
 
 use self::{
     beacon::{Claim, Salt, Seal, Secret, key_id, member_hash},
@@ -49,7 +49,6 @@ pub struct Identity {
 }
 
 /// What membership is told.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// The secret of the cluster. Nothing is sent or believed before.
     Key(Secret),
@@ -124,11 +123,17 @@ pub struct Membership {
     counters: Counters,
 }
 
-#[derive(Debug)]
 struct Key {
     secret: Secret,
     id: u32,
     seal: Seal,
+}
+
+impl fmt::Debug for Key {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:08x})", self.id)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -106,7 +106,7 @@ impl Speaker {
     }
 
     /// The Services on an address, with the advertisements that apply to them.
-    fn carriers(&self, address: IpAddr) -> Vec<Carrier<'_>> {
+    pub(super) fn carriers(&self, address: IpAddr) -> Vec<Carrier<'_>> {
         let snapshot = self.config.snapshot();
         let services = self.addresses.get(&address).into_iter().flat_map(|carried| &carried.services);
         let carrier = |key| {
@@ -199,7 +199,6 @@ impl Speaker {
                 && (election::hash(peer.node.as_str(), address), &id.salt)
                     < (election::hash(self.setup.node.as_str(), address), &self.setup.incarnation);
             Some(Rival {
-                member: peer.hash,
                 node: peer.node.clone(),
                 claim,
                 hears_us: peer.hears_us,

@@ -34,7 +34,7 @@ impl Speaker {
                 self.all_dirty();
             }
             Input::Frame { link, frame } => {
-                self.membership.handle_input(now, membership::Input::Frame(link, frame));
+                return self.membership.handle_input(now, membership::Input::Frame(link, frame));
             }
             Input::Stop => {
                 if self.phase == Phase::Running {

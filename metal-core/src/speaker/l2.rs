@@ -161,5 +161,4 @@ fn score(carriers: &[&Carrier<'_>], labels: &Labels) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "l2_tests.rs"]
 mod tests;

@@ -19,7 +19,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use core::{net::IpAddr, time::Duration};
+use core::{fmt, net::IpAddr, time::Duration};
 
 use self::{endpoints::Endpoints, input::Nic};
 pub use self::{endpoints::Serving, link::takes_part, reason::Reason};
@@ -51,7 +51,6 @@ pub struct Setup {
 }
 
 /// What the speaker is told.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// A Service as it is now; `None` when it is gone.
     Service(ObjectKey, Option<Service>),
@@ -76,6 +75,23 @@ pub enum Input<'a> {
     },
     /// End cleanly: hand over, say farewell, then [`Output::Stopped`].
     Stop,
+}
+
+impl fmt::Debug for Input<'_> {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(key, value) => f.debug_tuple("Service").field(key).field(value).finish(),
+            Self::Endpoints(key, value) => f.debug_tuple("Endpoints").field(key).field(value).finish(),
+            Self::Node(name, value) => f.debug_tuple("Node").field(name).field(value).finish(),
+            Self::Config(object, value) => f.debug_tuple("Config").field(object).field(value).finish(),
+            Self::Synced => f.write_str("Synced"),
+            Self::Link(index, value) => f.debug_tuple("Link").field(index).field(value).finish(),
+            Self::Key(_) => f.write_str("Key(..)"),
+            Self::Frame { link, frame } => write!(f, "Frame({link}, {} bytes)", frame.len()),
+            Self::Stop => f.write_str("Stop"),
+        }
+    }
 }
 
 /// What the speaker wants done.

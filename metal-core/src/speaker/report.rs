@@ -27,8 +27,24 @@ impl Speaker {
         let services = services.join(", ");
         self.note(match reason {
             Reason::AllNodesExcluded => format!("{services}: {address}: {reason}"),
+            Reason::InterfaceMissing => {
+                let named = self.named_interfaces(address);
+                format!("{services}: {address} is not announced: {reason} ({named})")
+            }
             _ => format!("{services}: {address} is not announced: {reason}"),
         });
+    }
+
+    /// Which advertisements of an address name which interfaces.
+    fn named_interfaces(&self, address: IpAddr) -> String {
+        let carriers = self.carriers(address);
+        let named: BTreeSet<String> = carriers
+            .iter()
+            .flat_map(|carrier| &carrier.advertisements)
+            .filter(|advertisement| !advertisement.interfaces.is_empty())
+            .map(|advertisement| format!("{}: {}", advertisement.object, advertisement.interfaces.join(", ")))
+            .collect();
+        named.into_iter().collect::<Vec<_>>().join("; ")
     }
 
     /// Tells what this node does for a Service, if that has changed.
