@@ -7,11 +7,10 @@ use metal_core::{
     Machine,
     config::{ObjectRef, Refusal},
     controller::{Controller, Input, Output},
-    event::Severity,
 };
 use metal_daemon::{Clock, Common, Readiness, serve, terminated};
 use metal_k8s::{Change, Role, Sink};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::metrics::Metrics;
 
@@ -85,6 +84,7 @@ impl Driver {
                 self.readiness.set(None);
                 Input::Synced
             }
+            Change::Written { service, addresses, pool } => Input::Written { service, addresses, pool },
             Change::Problem(problem) => return warn!("{problem}"),
             Change::Endpoints(..) | Change::Node(..) => return,
         };
@@ -96,10 +96,7 @@ impl Driver {
             match output {
                 Output::Assign { service, addresses, pool } => self.sink.assign(service, addresses, pool),
                 Output::Event { service, event } => {
-                    match event.severity {
-                        Severity::Normal => info!(%service, reason = event.reason, "{}", event.message),
-                        Severity::Warning => warn!(%service, reason = event.reason, "{}", event.message),
-                    }
+                    debug!("event {} about Service {service}: {}", event.reason, event.message);
                     self.sink.event(service, event);
                 }
                 Output::Verdict { object, refusals } => self.verdict(object, refusals),
@@ -115,11 +112,11 @@ impl Driver {
 
     fn verdict(&mut self, object: ObjectRef, refusals: Vec<Refusal>) {
         for refusal in &refusals {
-            error!(%object, "refused: {refusal}");
+            error!("{object} refused: {refusal}");
         }
         if refusals.is_empty() {
             if self.refused.remove(&object) {
-                info!(%object, "accepted");
+                info!("{object} accepted");
             }
         } else {
             self.refused.insert(object.clone());

@@ -4,14 +4,13 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use metal_core::{
-    event::Severity,
     name::NodeName,
     speaker::{Input, Setup},
 };
 use metal_daemon::{Clock, Readiness, serve, terminated};
 use metal_k8s::{Change, Role, Sink};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     Args,
@@ -150,6 +149,8 @@ fn input(change: Change) -> Option<Input<'static>> {
             warn!("{problem}");
             return None;
         }
+        // Only the controller writes Services.
+        Change::Written { .. } => return None,
     })
 }
 
@@ -186,7 +187,7 @@ impl Outbox {
             // The controller writes the verdict to the object; here it is only for the log.
             Report::Verdict { object, refusals } => {
                 for refusal in &refusals {
-                    error!(%object, "refused: {refusal}");
+                    error!("{object} refused: {refusal}");
                 }
                 self.metrics.refused(object, !refusals.is_empty());
             }
