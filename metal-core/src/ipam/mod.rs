@@ -45,7 +45,6 @@ use crate::{
     name::{ObjectKey, PoolName},
     net::{AddressRange, RangeMap},
     reason::Reason,
-    view::Family,
 };
 use stock::Stock;
 use tier::{Offers, Tiers};
@@ -153,11 +152,10 @@ impl Ipam {
         self.stocks.get(pool).map(Stock::usage)
     }
 
-    /// Whether a pool has a free address of one of these families.
+    /// Whether a pool has a free address.
     #[must_use]
-    pub fn has_room(&self, pool: &PoolName, families: &[Family]) -> bool {
-        let Some(stock) = self.stocks.get(pool) else { return false };
-        families.iter().any(|family| stock.next_free(*family).is_some())
+    pub fn has_room(&self, pool: &PoolName) -> bool {
+        self.stocks.get(pool).is_some_and(|stock| stock.offers() != Offers::default())
     }
 
     /// Who has `address`.

@@ -1,3 +1,7 @@
+//! Each rule of giving out addresses by its name.
+
+mod model;
+
 use alloc::{
     collections::BTreeSet,
     format,
@@ -6,16 +10,16 @@ use alloc::{
     vec::Vec,
 };
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::{
     config::Allocation,
     request::Request,
     selector::{Labels, Selector},
-    view::FamilyPolicy::{self, PreferDualStack, RequireDualStack, SingleStack},
+    view::{
+        Family::{self, V4, V6},
+        FamilyPolicy::{self, PreferDualStack, RequireDualStack, SingleStack},
+    },
 };
-use Family::{V4, V6};
 
 fn pool(name: &str, ranges: &[&str]) -> Pool {
     Pool::new(name, ranges.iter().map(|range| range.parse().unwrap()).collect())
@@ -62,7 +66,7 @@ impl Wish {
         self
     }
 
-    fn from_pool(mut self, pool: &str) -> Self {
+    fn in_pool(mut self, pool: &str) -> Self {
         self.request.pool = Some(pool.into());
         self
     }
@@ -193,7 +197,7 @@ fn reserved_pools_serve_only_those_they_are_for() {
          (serviceAllocation.serviceSelectors); pool namespace is reserved for other namespaces \
          (serviceAllocation.namespaces)"
     );
-    let reason = wish("4").from_pool("label").refused(&ipam);
+    let reason = wish("4").in_pool("label").refused(&ipam);
     assert_eq!(reason.code(), "PoolNotAllowed");
     assert_eq!(wish("5").addresses(&["192.0.2.17"]).refused(&ipam).code(), "PoolNotAllowed");
 }
@@ -205,7 +209,7 @@ fn a_pool_on_request_only_serves_requests_for_it_or_its_addresses() {
         wish("1").refused(&ipam).to_string(),
         "no pool may serve this Service: pool a is given out on request only (autoAssign: false)"
     );
-    assert_eq!(wish("2").from_pool("a").get(&mut ipam), "192.0.2.0 from a");
+    assert_eq!(wish("2").in_pool("a").get(&mut ipam), "192.0.2.0 from a");
     assert_eq!(wish("3").addresses(&["192.0.2.9"]).get(&mut ipam), "192.0.2.9 from a");
 }
 
@@ -228,10 +232,10 @@ fn requests_for_an_address_say_why_they_fail() {
         "the requested address 203.0.113.1 is in no pool"
     );
     assert_eq!(
-        reason(wish("x").addresses(&["192.0.2.4"]).from_pool("b")),
+        reason(wish("x").addresses(&["192.0.2.4"]).in_pool("b")),
         "the requested address 192.0.2.4 is in pool a, but has to come from pool b"
     );
-    assert_eq!(reason(wish("x").from_pool("c")), "the requested pool c does not exist, or was refused");
+    assert_eq!(reason(wish("x").in_pool("c")), "the requested pool c does not exist, or was refused");
     assert_eq!(
         reason(wish("x").addresses(&["2001:db8::1"])),
         "the requested address 2001:db8::1 is IPv6, but the Service has no IPv6 cluster IP"
@@ -333,149 +337,4 @@ fn a_changed_pool_keeps_what_is_in_use() {
     assert_eq!(wish("5").get(&mut ipam), "PoolExhausted");
     let overlap = ipam.set_pool(pool("c", &["192.0.2.9/32"]).into()).unwrap_err();
     assert_eq!(overlap.to_string(), "192.0.2.9 belongs to pool a already");
-}
-
-/// A step against the allocator.
-#[derive(Clone, Debug)]
-enum Step {
-    SetPool(u8, Vec<(u8, u8)>, bool, bool, Option<i64>),
-    RemovePool(u8),
-    Allocate(u8, Vec<Family>, FamilyPolicy, Option<u8>),
-    Claim(u8, u8),
-    Release(u8),
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    let families = prop::sample::select(vec![vec![V4], vec![V6], vec![V4, V6], vec![V6, V4]]);
-    let policy = prop::sample::select(vec![SingleStack, PreferDualStack, RequireDualStack]);
-    let ranges = prop::collection::vec((any::<u8>(), 0_u8..12), 1..4);
-    prop_oneof![
-        2 => (0_u8..4, ranges, any::<bool>(), any::<bool>(), prop::option::of(-1_i64..3)).prop_map(
-            |(pool, ranges, auto, avoid, priority)| Step::SetPool(pool, ranges, auto, avoid, priority)
-        ),
-        1 => (0_u8..4).prop_map(Step::RemovePool),
-        6 => (any::<u8>(), families, policy, prop::option::weighted(0.2, 0_u8..4)).prop_map(
-            |(owner, families, policy, pool)| Step::Allocate(owner, families, policy, pool)
-        ),
-        2 => (any::<u8>(), any::<u8>()).prop_map(|(number, owner)| Step::Claim(number, owner)),
-        4 => any::<u8>().prop_map(Step::Release),
-    ]
-}
-
-/// 256 addresses of each family around a border of /24, so that .255 and .0 are met: one of four is IPv6.
-fn address(number: u8) -> IpAddr {
-    if number % 4 == 0 {
-        IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number / 4)])
-    } else {
-        crate::net::from_bits(V4, 0xc000_0200 + 200 + u128::from(number / 4 * 3 + number % 4))
-    }
-}
-
-/// The allocator without any cleverness.
-#[derive(Default)]
-struct Naive {
-    pools: BTreeMap<PoolName, Pool>,
-    used: BTreeMap<IpAddr, ObjectKey>,
-}
-
-impl Naive {
-    fn next(&self, pool: &Pool, family: Family) -> Option<IpAddr> {
-        let of_family = pool.ranges.iter().filter(|range| range.family() == family);
-        of_family.flat_map(AddressRange::addresses).find(|address| {
-            let octet = crate::net::to_bits(*address) & 0xff;
-            let buggy = family == V4 && (octet == 0 || octet == 255);
-            !self.used.contains_key(address) && !(buggy && pool.avoid_buggy_ips)
-        })
-    }
-
-    fn find(&self, families: &[Family], policy: FamilyPolicy, pool: Option<PoolName>) -> Option<Vec<IpAddr>> {
-        if families.len() < 2 && policy == RequireDualStack {
-            return None;
-        }
-        let mut pools: Vec<&Pool> = match pool {
-            Some(name) => self.pools.get(&name).into_iter().collect(),
-            None => self.pools.values().filter(|pool| pool.auto_assign).collect(),
-        };
-        let priority = |pool: &&Pool| {
-            pool.allocation.as_ref().map_or((2, 0), |a| (i64::from(a.priority == 0), a.priority))
-        };
-        pools.sort_by_key(priority);
-        let all = |families: &[Family]| {
-            pools.iter().find_map(|pool| families.iter().map(|family| self.next(pool, *family)).collect())
-        };
-        let one = |family: &Family| all(core::slice::from_ref(family));
-        all(families).or_else(|| families.iter().filter(|_| policy == PreferDualStack).find_map(one))
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn it_does_what_a_plain_list_would_do(steps in prop::collection::vec(any_step(), 1..120)) {
-        let (mut ipam, mut naive) = (Ipam::new(), Naive::default());
-        for step in steps {
-            match step {
-                Step::SetPool(number, ranges, auto_assign, avoid_buggy_ips, priority) => {
-                    let name = PoolName::from(format!("p{number}"));
-                    let ranges: Vec<_> = ranges.into_iter().filter_map(|(first, more)| {
-                        let (first, last) = (address(first), address(first.saturating_add(more)));
-                        AddressRange::new(first, last).ok()
-                    }).collect();
-                    let clash = |range: &AddressRange| naive.pools.values().filter(|pool| pool.name != name)
-                        .any(|pool| pool.ranges.iter().any(|other| other.overlap(range).is_some()));
-                    let own = ranges.iter().enumerate().any(|(index, range)| {
-                        ranges[..index].iter().any(|other| other.overlap(range).is_some())
-                    });
-                    if own {
-                        continue; // A pool is valid by itself.
-                    }
-                    let clashes = ranges.iter().any(clash);
-                    let allocation = priority.map(|priority| Allocation { priority, ..Allocation::default() });
-                    let pool = Pool { auto_assign, avoid_buggy_ips, allocation, ..Pool::new(name.clone(), ranges) };
-                    prop_assert_eq!(ipam.set_pool(pool.clone().into()).is_err(), clashes);
-                    if !clashes {
-                        naive.pools.insert(name, pool);
-                    }
-                }
-                Step::RemovePool(number) => {
-                    let name = PoolName::from(format!("p{number}"));
-                    prop_assert_eq!(ipam.remove_pool(&name).is_some(), naive.pools.remove(&name).is_some());
-                }
-                Step::Allocate(owner, families, policy, pool) => {
-                    let mut wish = wish(&format!("s{owner}")).families(&families, policy);
-                    wish.request.pool = pool.map(|number| PoolName::from(format!("p{number}")));
-                    let expected = naive.find(&families, policy, wish.request.pool.clone());
-                    let got = ipam.allocate(&wish.demand());
-                    prop_assert_eq!(got.as_ref().ok().map(|grant| grant.addresses.clone()), expected.clone(), "{:?}", got);
-                    for address in expected.into_iter().flatten() {
-                        naive.used.insert(address, wish.owner.clone());
-                    }
-                }
-                Step::Claim(number, owner) => {
-                    let owner = ObjectKey::new("default", &format!("s{owner}"));
-                    let holder = naive.used.entry(address(number)).or_insert(owner.clone()).clone();
-                    let expected = if holder == owner { Ok(()) } else { Err(holder) };
-                    prop_assert_eq!(ipam.claim(address(number), &owner), expected);
-                }
-                Step::Release(number) => {
-                    prop_assert_eq!(ipam.release(address(number)), naive.used.remove(&address(number)));
-                }
-            }
-            for pool in naive.pools.values() {
-                let count = |family, in_use: bool| pool.ranges.iter().filter(|range| range.family() == family)
-                    .flat_map(AddressRange::addresses)
-                    .filter(|address| {
-                        let octet = crate::net::to_bits(*address) & 0xff;
-                        let avoided = pool.avoid_buggy_ips && family == V4 && (octet == 0 || octet == 255);
-                        naive.used.contains_key(address) == in_use && (in_use || !avoided)
-                    }).count() as u64;
-                let expected = Usage {
-                    assigned_v4: count(V4, true), assigned_v6: count(V6, true),
-                    available_v4: count(V4, false), available_v6: count(V6, false),
-                };
-                prop_assert_eq!(ipam.usage(&pool.name), Some(expected));
-            }
-        }
-    }
 }
