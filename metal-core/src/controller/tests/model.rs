@@ -168,7 +168,7 @@ fn no_address_twice(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// With one family the model says exactly who gets what.
     #[test]
