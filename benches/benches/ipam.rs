@@ -16,17 +16,20 @@ use metal_core::{
 /// How many addresses are in use.
 const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
 
-/// A pool with `used` addresses in use, in order or with every second one of the lower part free again.
-fn filled(used: u32, fragmented: bool) -> Ipam {
+/// A pool with `used` addresses in use, without gaps or with one after each; and those who have them, whose
+/// names somebody else keeps in memory, too.
+fn filled(used: u32, fragmented: bool) -> (Ipam, Vec<ObjectKey>) {
     let mut ipam = Ipam::new();
     let range: AddressRange = "10.0.0.0/8".parse().expect("a valid range");
     ipam.set_pool(Pool::new("pool", vec![range]).into()).expect("the only pool");
     let step = if fragmented { 2 } else { 1 };
-    for index in 0..used {
+    let owners: Vec<_> =
+        (0..used).map(|index| ObjectKey::new("default", &format!("service-{index}"))).collect();
+    for (index, owner) in (0..used).zip(&owners) {
         let address = IpAddr::from((0x0a00_0000 + index * step).to_be_bytes());
-        ipam.claim(address, &ObjectKey::new("default", &format!("service-{index}"))).expect("a free address");
+        ipam.claim(address, owner).expect("a free address");
     }
-    ipam
+    (ipam, owners)
 }
 
 fn allocate_and_release(criterion: &mut Criterion) {
@@ -41,7 +44,7 @@ fn allocate_and_release(criterion: &mut Criterion) {
         request: &request,
     };
     for used in SIZES {
-        let mut ipam = filled(used, false);
+        let (mut ipam, _owners) = filled(used, false);
         group.bench_function(BenchmarkId::new("allocate+release lowest", used), |bencher| {
             bencher.iter(|| {
                 let grant = ipam.allocate(black_box(&demand)).expect("a free address");
@@ -49,7 +52,7 @@ fn allocate_and_release(criterion: &mut Criterion) {
             });
         });
         // Everywhere in a pool full of holes: a random one goes, the lowest free one comes.
-        let mut ipam = filled(used, true);
+        let (mut ipam, _owners) = filled(used, true);
         let mut state = 1_u32;
         group.bench_function(BenchmarkId::new("release random+allocate", used), |bencher| {
             bencher.iter(|| {
