@@ -122,7 +122,7 @@ struct Owned {
 /// What a frame has caused.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
-    Answer { link: u32, packet: Packet },
+    Answer { link: u32, address: Ipv4Addr, asker_mac: Mac, asker_ip: Ipv4Addr },
     Conflict { link: u32, address: Ipv4Addr, mac: Mac },
 }
 
@@ -200,7 +200,12 @@ impl Announcer {
         let mac = link.mac.ok_or(Silence::NoLink)?;
         let question = Packet::parse(frame)?;
         match answer(&question, mac, |address| link.owned.contains(address)) {
-            Ok(packet) => self.enqueue(Waiting::Answer { link: index, packet }),
+            Ok(packet) => self.enqueue(Waiting::Answer {
+                link: index,
+                address: packet.sender_ip,
+                asker_mac: packet.target_mac,
+                asker_ip: packet.target_ip,
+            }),
             Err(Silence::SenderClaimsAddress) => {
                 self.on_conflict(now, index, &question)?;
                 Err(Silence::SenderClaimsAddress)
@@ -242,15 +247,16 @@ impl Announcer {
     /// What has waited, if it is still true.
     fn perform(&mut self, waiting: Waiting) -> Option<Output> {
         match waiting {
-            Waiting::Answer { link: index, packet } => {
+            Waiting::Answer { link: index, address, asker_mac, asker_ip } => {
                 let link = self.links.get_mut(&index)?;
-                let counters = &mut link.owned.get_mut(packet.sender_ip)?.counters;
+                let counters = &mut link.owned.get_mut(address)?.counters;
                 counters.requests += 1;
-                if link.mac != Some(packet.sender_mac) {
-                    return None;
-                }
+                let mac = link.mac?;
                 counters.responses += 1;
-                Some(Output::Send { link: index, frame: packet.emit() })
+                Some(Output::Send {
+                    link: index,
+                    frame: Packet::reply(mac, address, asker_mac, asker_ip).emit(),
+                })
             }
             Waiting::Conflict { link, address, mac } => {
                 let still = self.owns(link, address) && !self.is_ours(mac);

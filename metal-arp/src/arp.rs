@@ -135,6 +135,21 @@ impl Packet {
         frame
     }
 
+    /// Tells the station that asked that `address` is at `mac`.
+    #[must_use]
+    #[inline]
+    pub const fn reply(mac: Mac, address: Ipv4Addr, asker_mac: Mac, asker_ip: Ipv4Addr) -> Self {
+        Self {
+            destination: asker_mac,
+            source: mac,
+            operation: Operation::Reply,
+            sender_mac: mac,
+            sender_ip: address,
+            target_mac: asker_mac,
+            target_ip: asker_ip,
+        }
+    }
+
     /// Gratuitous ARP: tells every neighbour that `address` is at `mac` now.
     ///
     /// Some neighbours update their caches only from a request, some only from a reply, so both forms are

@@ -86,15 +86,7 @@ pub fn answer(question: &Packet, mac: Mac, owned: impl Fn(Ipv4Addr) -> bool) -> 
     if !owned(question.target_ip) {
         return Err(Silence::NotOwned);
     }
-    Ok(Packet {
-        destination: sender,
-        source: mac,
-        operation: Operation::Reply,
-        sender_mac: mac,
-        sender_ip: question.target_ip,
-        target_mac: sender,
-        target_ip: question.sender_ip,
-    })
+    Ok(Packet::reply(mac, question.target_ip, sender, question.sender_ip))
 }
 
 impl Silence {

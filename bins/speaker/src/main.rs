@@ -1,2 +1,37 @@
-//! x
-fn main() {}
+//! `metal-speaker`: announces the addresses of Services from its node.
+
+mod driver;
+mod lan;
+mod metrics;
+mod report;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use metal_daemon::Common;
+
+/// Announces the addresses of Services from this node.
+///
+/// Agrees with the speakers of the other nodes on the same LAN who answers for which address. Needs the
+/// capability CAP_NET_RAW.
+#[derive(Debug, Parser)]
+#[command(name = "metal-speaker", version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+
+    /// Name of the Node this speaker runs on
+    #[arg(long, alias = "node-name", env = "METALLB_NODE_NAME", value_name = "NAME")]
+    node: String,
+
+    /// Where this speaker keeps its own state; with --manifests STATE/nodes/NAME by default
+    #[arg(long, value_name = "DIR")]
+    node_state: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    args.common.start_logs();
+    metal_daemon::exit_code(driver::run(args).await)
+}

@@ -186,9 +186,12 @@ fn a_new_mac_is_announced_at_once() {
     assert_eq!(bed.drain(0).len(), 4);
     bed.frame(10, ETH0, QUESTION);
     bed.link(10, ETH0, Some(NEW_MAC));
-    // The answer that waited names the old MAC; the client will ask again.
-    let expected: Vec<_> = [VIP, VIP2].into_iter().flat_map(|vip| round(NEW_MAC, vip)).collect();
     let sent: Vec<_> = packets(bed.drain(10)).into_iter().map(|(_, packet)| packet).collect();
+    // The answer that waited names the new MAC as well.
+    let expected: Vec<_> = [Packet::reply(NEW_MAC, VIP, CLIENT, QUESTION.sender_ip)]
+        .into_iter()
+        .chain([VIP, VIP2].into_iter().flat_map(|vip| round(NEW_MAC, vip)))
+        .collect();
     assert_eq!(sent, expected);
     // Netlink repeats itself; that is no news.
     bed.link(11, ETH0, Some(NEW_MAC));

@@ -1,0 +1,71 @@
+# One verb per job. `make demo` and `make test` do all of their own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TERM_COLOR ?= auto
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINS := -p metal-controller -p metal-speaker -p metalctl
+LAB ?= --fail kill --runs 3
+
+.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke lab e2e crds bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build, then run the lab: a LAN, three nodes, a failure (LAB="--fail link" for another one)
+	cargo build --locked $(BINS)
+	$(TARGET)/debug/metalctl lab $(LAB)
+
+test: ## Everything that CI runs; about 30 minutes the first time, a few minutes afterwards
+	scripts/test
+
+setup: ## Install the system packages that the tests need
+	scripts/setup
+
+tools: ## Build etcd, kube-apiserver and kube-proxy once, into the cache
+	tests/tools/build
+
+build: ## Build everything without optimising the link
+	cargo build --locked --workspace --all-targets
+
+fmt: ## Check the formatting
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path tests/no-std/Cargo.toml --check
+
+lint: ## Clippy, warnings are errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs: ## Rustdoc, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+unit: ## Unit tests, property tests, simulations
+	cargo test --locked --workspace
+
+no-std: ## Link the pure crates into a program without std
+	cd tests/no-std && cargo build --locked
+
+fuzz: ## Run each fuzz target for a short while (FUZZ_SECONDS=10)
+	scripts/fuzz-smoke
+
+bench-smoke: ## Run each benchmark once
+	cargo test --locked -p metal-benches --benches
+
+lab: ## The lab as a test: both faults, and the failures it has to report
+	cargo build --locked $(BINS)
+	scripts/lab-test $(TARGET)/debug
+
+e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces (needs root)
+	cargo build --locked $(BINS)
+	cargo test --locked -p metal-tests --test e2e -- --test-threads=1
+
+crds: ## Write the generated files again
+	cargo run --locked -p metalctl -- crds --write deploy/crds
+
+bench: ## The benchmarks, as docs/benchmarks.md quotes them
+	cargo bench -p metal-benches
+
+clean: ## Remove what was built
+	cargo clean

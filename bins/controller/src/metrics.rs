@@ -1,0 +1,94 @@
+//! The controller's metrics, with MetalLB's names.
+
+use anyhow::Result;
+use metal_core::{controller::Usage, name::PoolName};
+use prometheus::{GaugeVec, IntCounter, IntGauge, Opts, Registry};
+
+/// What the controller counts.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) registry: Registry,
+    pub(crate) updates: IntCounter,
+    pub(crate) update_errors: IntCounter,
+    pub(crate) config_loaded: IntGauge,
+    pub(crate) config_stale: IntGauge,
+    pools: PoolGauges,
+}
+
+/// The gauges of each pool.
+#[derive(Clone)]
+struct PoolGauges {
+    total: GaugeVec,
+    total_v4: GaugeVec,
+    total_v6: GaugeVec,
+    used: GaugeVec,
+    used_v4: GaugeVec,
+    used_v6: GaugeVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Self> {
+        let registry = Registry::new();
+        let pool = |name: &str, help: &str| -> Result<GaugeVec> {
+            let gauge = GaugeVec::new(Opts::new(format!("metallb_allocator_{name}"), help), &["pool"])?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let pools = PoolGauges {
+            total: pool("addresses_total", "Usable addresses of the pool")?,
+            total_v4: pool("ipv4_addresses_total", "Usable IPv4 addresses of the pool")?,
+            total_v6: pool("ipv6_addresses_total", "Usable IPv6 addresses of the pool")?,
+            used: pool("addresses_in_use_total", "Addresses of the pool in use")?,
+            used_v4: pool("ipv4_addresses_in_use_total", "IPv4 addresses of the pool in use")?,
+            used_v6: pool("ipv6_addresses_in_use_total", "IPv6 addresses of the pool in use")?,
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter> {
+            let counter = IntCounter::new(format!("metallb_k8s_client_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge> {
+            let gauge = IntGauge::new(format!("metallb_k8s_client_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        Ok(Self {
+            updates: counter("updates_total", "Changes taken in")?,
+            update_errors: counter("update_errors_total", "Writes that failed")?,
+            config_loaded: gauge("config_loaded_bool", "1 once everything has been listed")?,
+            config_stale: gauge("config_stale_bool", "1 while a configuration object is refused")?,
+            pools,
+            registry,
+        })
+    }
+
+    /// Shows a pool's counters; `None` removes its series.
+    pub(crate) fn usage(&self, pool: &PoolName, usage: Option<Usage>) {
+        let pool = &[pool.as_str()];
+        let gauges = &self.pools;
+        let Some(usage) = usage else {
+            for gauge in
+                [&gauges.total, &gauges.total_v4, &gauges.total_v6, &gauges.used, &gauges.used_v4, &gauges.used_v6]
+            {
+                // A pool that never had series is no mistake.
+                let _ = gauge.remove_label_values(pool);
+            }
+            return;
+        };
+        let set = |gauge: &GaugeVec, value: u64| gauge.with_label_values(pool).set(as_float(value));
+        set(&gauges.used_v4, usage.assigned_v4);
+        set(&gauges.used_v6, usage.assigned_v6);
+        set(&gauges.used, usage.assigned_v4.saturating_add(usage.assigned_v6));
+        let total_v4 = usage.assigned_v4.saturating_add(usage.available_v4);
+        let total_v6 = usage.assigned_v6.saturating_add(usage.available_v6);
+        set(&gauges.total_v4, total_v4);
+        set(&gauges.total_v6, total_v6);
+        set(&gauges.total, total_v4.saturating_add(total_v6));
+    }
+}
+
+/// Prometheus knows floating point only; beyond 2^53 addresses the last digits are lost.
+#[expect(clippy::cast_precision_loss, reason = "the format has no integers")]
+const fn as_float(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,152 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The operator's tool of metal, the load balancer for Kubernetes clusters on bare metal.
+#[derive(Debug, Parser)]
+#[command(name = "metalctl", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build a LAN in network namespaces, run metal on it, fail a node and measure the gap
+    ///
+    /// No cluster, no root where the kernel lets users create user namespaces, no other programs than
+    /// metal-controller and metal-speaker. Everything is removed at the end.
+    Lab(LabArgs),
+    /// Write the CustomResourceDefinitions, generated from the types that the daemons read
+    Crds(CrdsArgs),
+}
+
+/// The arguments of `metalctl lab`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LabArgs {
+    /// How many nodes the LAN has
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) nodes: u8,
+
+    /// Run these manifests instead of the lab's own pool and two Services
+    #[arg(short = 'f', long = "manifests", value_name = "DIR")]
+    pub(crate) manifests: Option<PathBuf>,
+
+    /// How the node that answers for the first address fails
+    #[arg(long, value_name = "HOW", default_value = "kill")]
+    pub(crate) fail: Fail,
+
+    /// How often to fail it; each run fails whoever answers then
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) runs: u32,
+
+    /// What to print: steps and a table, or one JSON document (steps then go to standard error)
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+
+    /// Stay up after the last run and say how to enter the namespaces; Ctrl-C ends it
+    #[arg(long)]
+    pub(crate) keep: bool,
+
+    /// Where metal-controller and metal-speaker are [default: beside metalctl]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bin_dir: Option<PathBuf>,
+
+    /// Show everything that the daemons log, not only warnings and errors
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// How a node fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fail {
+    /// SIGKILL to its speaker; what it serves goes on
+    Kill,
+    /// Its port on the switch goes down
+    Link,
+    /// It does not
+    None,
+}
+
+impl Fail {
+    /// The name of the cause in a report.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Link => "link",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What the lab prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Steps as they happen, and a table
+    Text,
+    /// One JSON document on standard output
+    Json,
+}
+
+/// The arguments of `metalctl crds`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CrdsArgs {
+    /// Write one file per kind into this directory; without it all go to standard output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn lab(arguments: &str) -> Result<LabArgs, ErrorKind> {
+        let words = ["metalctl", "lab"].into_iter().chain(arguments.split_whitespace());
+        match Cli::try_parse_from(words).map_err(|error| error.kind())?.command {
+            Command::Lab(arguments) => Ok(arguments),
+            Command::Crds(_) => panic!("parsed as crds"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_flags_three_nodes_and_one_kill() {
+        let arguments = lab("").unwrap();
+        assert_eq!((arguments.nodes, arguments.runs), (3, 1));
+        assert_eq!((arguments.fail, arguments.output), (Fail::Kill, Output::Text));
+        assert!(!arguments.keep && arguments.manifests.is_none() && arguments.bin_dir.is_none());
+    }
+
+    #[test]
+    fn every_flag() {
+        let arguments =
+            lab("--nodes 5 -f own --fail link --runs 20 --output json --keep --bin-dir bin --verbose")
+                .unwrap();
+        assert_eq!((arguments.nodes, arguments.runs), (5, 20));
+        assert_eq!((arguments.fail, arguments.output), (Fail::Link, Output::Json));
+        assert!(arguments.keep && arguments.verbose);
+        assert_eq!(arguments.manifests, Some("own".into()));
+        assert_eq!(arguments.bin_dir, Some("bin".into()));
+        assert_eq!(lab("--fail none").unwrap().fail, Fail::None);
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for wrong in ["--nodes 0", "--nodes 65", "--runs 0"] {
+            assert_eq!(lab(wrong).unwrap_err(), ErrorKind::ValueValidation, "{wrong}");
+        }
+        for wrong in ["--fail fire", "--output yaml"] {
+            assert_eq!(lab(wrong).unwrap_err(), ErrorKind::InvalidValue, "{wrong}");
+        }
+        assert_eq!(lab("--what").unwrap_err(), ErrorKind::UnknownArgument);
+    }
+}

@@ -1,0 +1,271 @@
+//! The lab's own configuration, and the Services that a directory of manifests asks for.
+
+use std::{
+    fmt::{self, Write as _},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::plan;
+
+/// A Service of type LoadBalancer, as far as somebody who serves it must know.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Service {
+    /// Its namespace.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its TCP ports.
+    pub(crate) tcp: Vec<u16>,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Writes a pool, its advertisement and two Services with an endpoint on every node.
+pub(crate) fn write(directory: &Path, nodes: &[String]) -> io::Result<()> {
+    fs::write(directory.join("pool.yaml"), pool())?;
+    fs::write(directory.join("nodes.yaml"), nodes_yaml(nodes))?;
+    for (name, port) in plan::SERVICES {
+        fs::write(directory.join(format!("{name}.yaml")), service_yaml(name, port, nodes))?;
+    }
+    Ok(())
+}
+
+fn pool() -> String {
+    format!(
+        "\
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata:
+  namespace: metallb-system
+  name: lab
+spec:
+  addresses:
+  - {}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata:
+  namespace: metallb-system
+  name: lab
+spec:
+  ipAddressPools:
+  - lab
+",
+        plan::POOL
+    )
+}
+
+fn nodes_yaml(nodes: &[String]) -> String {
+    nodes.iter().enumerate().fold(String::new(), |mut yaml, (index, node)| {
+        let _infallible = write!(
+            yaml,
+            "\
+---
+apiVersion: v1
+kind: Node
+metadata:
+  name: {node}
+  labels:
+    kubernetes.io/hostname: {node}
+status:
+  addresses:
+  - type: InternalIP
+    address: {}
+  conditions:
+  - type: Ready
+    status: \"True\"
+",
+            plan::node_address(index)
+        );
+        yaml
+    })
+}
+
+fn service_yaml(name: &str, port: u16, nodes: &[String]) -> String {
+    let mut yaml = format!(
+        "\
+apiVersion: v1
+kind: Service
+metadata:
+  namespace: default
+  name: {name}
+spec:
+  type: LoadBalancer
+  selector:
+    app: {name}
+  ports:
+  - name: http
+    port: {port}
+    targetPort: 80
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  namespace: default
+  name: {name}-lab
+  labels:
+    kubernetes.io/service-name: {name}
+addressType: IPv4
+ports:
+- name: http
+  port: 80
+endpoints:
+"
+    );
+    for (index, node) in nodes.iter().enumerate() {
+        let _infallible = write!(
+            yaml,
+            "- addresses: [10.244.{}.10]\n  nodeName: {node}\n  conditions: {{ready: true, serving: true, terminating: false}}\n",
+            index + 1
+        );
+    }
+    yaml
+}
+
+/// What a directory of manifests asks for, sorted. A file that cannot be read is left to the daemons, which
+/// say what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The Services of type LoadBalancer.
+    pub(crate) services: Vec<Service>,
+    /// The names of the Nodes.
+    pub(crate) nodes: Vec<String>,
+}
+
+impl Wanted {
+    /// Reads it.
+    pub(crate) fn read(directory: &Path) -> Self {
+        let mut wanted = Self::default();
+        for file in files(directory) {
+            let Ok(text) = fs::read_to_string(&file) else { continue };
+            let Ok(documents) = serde_saphyr::from_multiple::<serde_json::Value>(&text) else { continue };
+            for document in documents {
+                let items = document.get("items").and_then(|items| items.as_array()).cloned();
+                items.unwrap_or_else(|| vec![document]).into_iter().for_each(|item| wanted.add(item));
+            }
+        }
+        wanted.services.sort();
+        wanted.services.dedup_by(|one, other| (&one.namespace, &one.name) == (&other.namespace, &other.name));
+        wanted.nodes.sort();
+        wanted.nodes.dedup();
+        wanted
+    }
+
+    fn add(&mut self, document: serde_json::Value) {
+        let Ok(Manifest { kind, metadata, spec }) = serde_json::from_value(document) else { return };
+        let is_tcp = |port: &Port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
+        match kind.as_str() {
+            "Node" => self.nodes.push(metadata.name),
+            "Service" if spec.kind.as_deref() == Some("LoadBalancer") => self.services.push(Service {
+                namespace: metadata.namespace.unwrap_or_else(|| "default".to_owned()),
+                name: metadata.name,
+                tcp: spec.ports.iter().filter(|port| is_tcp(port)).map(|port| port.port).collect(),
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// The manifests below a directory, as the daemons find them: nothing that is hidden, no linked directories.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(files(&path));
+        } else if path
+            .extension()
+            .is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    kind: String,
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    namespace: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    ports: Vec<Port>,
+}
+
+#[derive(Deserialize)]
+struct Port {
+    port: u16,
+    protocol: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::scratch::Scratch;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let scratch = Scratch::create().unwrap();
+        let nodes: Vec<String> = (0..3).map(plan::node_name).collect();
+        write(scratch.path(), &nodes).unwrap();
+        let expected =
+            |name: &str, port| Service { namespace: "default".into(), name: name.into(), tcp: vec![port] };
+        let services = vec![expected("web", 80), expected("web-2", 8080)];
+        assert_eq!(Wanted::read(scratch.path()), Wanted { services, nodes });
+        for file in files(scratch.path()) {
+            let text = fs::read_to_string(&file).unwrap();
+            let documents = serde_saphyr::from_multiple::<serde_json::Value>(&text).unwrap();
+            assert!(documents.iter().all(|document| document["kind"].is_string()), "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn other_kinds_types_and_broken_files_are_left_out() {
+        let scratch = Scratch::create().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = scratch.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("broken.yaml", "a: [b\n");
+        put("notes.txt", "kind: Service\n");
+        put(".hidden.yaml", "kind: Node\nmetadata: {name: hidden}\n");
+        put("pool.yml", "kind: IPAddressPool\nmetadata: {name: a}\nspec: {addresses: [192.0.2.0/24]}\n");
+        put(
+            "internal.yaml",
+            "kind: Service\nmetadata: {name: internal}\nspec: {type: ClusterIP, ports: [{port: 80}]}\n",
+        );
+        put(
+            "deeper/dns.json",
+            r#"{"kind":"List","items":[{"kind":"Service","metadata":{"name":"dns","namespace":"kube-system"},
+                "spec":{"type":"LoadBalancer","ports":[{"port":53,"protocol":"UDP"},{"port":5353}]}}]}"#,
+        );
+        put("node.yaml", "kind: Node\nmetadata: {name: n9}\nspec: {podCIDR: 10.244.9.0/24}\n");
+        let dns = Service { namespace: "kube-system".into(), name: "dns".into(), tcp: vec![5353] };
+        assert_eq!(Wanted::read(scratch.path()), Wanted { services: vec![dns], nodes: vec!["n9".into()] });
+    }
+}

@@ -1,0 +1,181 @@
+//! The lab: metal on a LAN of network namespaces, with a failure that is measured.
+//!
+//! It has no opinion about addresses or owners. The real daemons decide; the lab builds the LAN, stands in for
+//! the Pods, watches the wire as a client sees it, and breaks things.
+
+mod arp;
+mod console;
+mod daemons;
+mod failure;
+mod http;
+mod interrupt;
+mod lan;
+mod manifests;
+mod measure;
+mod picture;
+mod plan;
+mod probe;
+mod report;
+mod responder;
+mod rig;
+mod scratch;
+mod state;
+mod table;
+mod wait;
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+
+use self::{
+    console::{Console, Mark},
+    daemons::{Places, Programs, Starter},
+    failure::{Failure, Outcome},
+    interrupt::Interrupt,
+    lan::Lan,
+    manifests::Wanted,
+    report::{Report, Summary},
+    rig::Rig,
+    scratch::Scratch,
+};
+use crate::args::{Fail, LabArgs, Output};
+
+/// Why the lab ends without a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The user wants it to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// It cannot run like this: wrong arguments, or a kernel that refuses.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Stop {
+    /// The exit code of the program.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted => interrupt::EXIT_CODE,
+            Self::Refused(_) => 2,
+        }
+    }
+}
+
+/// Runs the lab and says whether everything came out well. The process must have no second thread yet.
+pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
+    let programs = Programs::find(arguments.bin_dir.as_deref())?;
+    if let Some(directory) = arguments.manifests.as_deref().filter(|directory| !directory.is_dir()) {
+        let text = format!("-f {}: there is no such directory", directory.display());
+        return Err(Stop::Refused(text).into());
+    }
+    let isolation = metal_net::isolate().map_err(|error| Stop::Refused(error.to_string()))?;
+    let interrupt = Interrupt::watch().context("cannot catch signals")?;
+    let console = Arc::new(Console::new(arguments.output == Output::Json, arguments.verbose));
+    let left = scratch::sweep();
+    if left > 0 {
+        console.step("clean", format_args!("removed what {} left behind", count(left, "crashed lab")));
+    }
+    let scratch = Scratch::create().context("cannot make a directory for the lab")?;
+    let (names, places) = prepare(arguments, &scratch)?;
+    console.lines(format_args!("{}\n", picture::draw(&names)));
+
+    let mut report = Report::default();
+    let starter = Starter { programs, places, console: Arc::clone(&console) };
+    let outcome = build(&names, &starter, &interrupt)
+        .and_then(|rig| tell(rig, arguments, &mut report, isolation.is_user_namespace()));
+    if let Err(error) = &outcome
+        && !matches!(error.downcast_ref(), Some(Stop::Interrupted))
+    {
+        console.marked(Mark::Bad, "failed", format_args!("{error:#}"));
+    }
+    if arguments.output == Output::Json && !report.printed {
+        print(&report)?;
+    }
+    match outcome {
+        Ok(()) => Ok(report.is_success()),
+        // It has been told.
+        Err(error) if error.downcast_ref::<Stop>().is_none() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The names of the nodes, and the directories of the daemons with the lab's manifests in them.
+fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Places)> {
+    let given =
+        arguments.manifests.as_deref().map(|directory| Wanted::read(directory).nodes).unwrap_or_default();
+    let own = (0..).map(plan::node_name).filter(|name| !given.contains(name));
+    let names: Vec<String> = given.iter().cloned().chain(own).take(arguments.nodes.into()).collect();
+    let manifests = match &arguments.manifests {
+        Some(directory) => std::path::absolute(directory)?,
+        None => {
+            let directory = scratch.subdirectory("manifests")?;
+            manifests::write(&directory, &names).context("cannot write the lab's manifests")?;
+            directory
+        }
+    };
+    let (state, logs) = (scratch.subdirectory("state")?, scratch.subdirectory("logs")?);
+    Ok((names, Places { manifests, state, logs }))
+}
+
+fn build(names: &[String], starter: &Starter, interrupt: &Interrupt) -> Result<Rig> {
+    let begin = std::time::Instant::now();
+    let lan = Lan::build(names)?;
+    let (console, took) = (&starter.console, begin.elapsed().as_millis());
+    console.step(
+        "lan",
+        format_args!("{}, a client and a switch, built in {took} ms", count(names.len(), "node")),
+    );
+    Rig::start(lan, starter.clone(), interrupt.clone())
+}
+
+/// The story, from the first address to the last failure.
+fn tell(mut rig: Rig, arguments: &LabArgs, report: &mut Report, user_namespace: bool) -> Result<()> {
+    report.nodes = rig.nodes();
+    rig.await_addresses(arguments.manifests.is_some())?;
+    report.services = rig.services();
+    rig.await_announcements()?;
+    report.http = rig.fetch_all()?;
+    let mut gaps: Vec<Duration> = Vec::new();
+    if arguments.fail != Fail::None {
+        for number in 1..=arguments.runs {
+            let failure = Failure { cause: arguments.fail, number, of: arguments.runs };
+            let Outcome { run, gap, node } = failure.run(&mut rig)?;
+            gaps.push(gap);
+            let taken_over = run.is_taken_over();
+            report.runs.push(run);
+            report.summary = Summary::of(&gaps);
+            if taken_over {
+                // Only a page that does not come is news: the document has the others.
+                report.http.extend(rig.fetch_all()?.into_iter().filter(|fetch| fetch.status != Some(200)));
+            }
+            if number < arguments.runs || arguments.keep {
+                failure.repair(&mut rig, node)?;
+            }
+        }
+    }
+    report.nodes = rig.nodes();
+    if !report.runs.is_empty() {
+        rig.console().lines(table::draw(report));
+    }
+    if arguments.keep {
+        if arguments.output == Output::Json {
+            print(report)?;
+            report.printed = true;
+        }
+        rig.keep(user_namespace)?;
+    }
+    rig.stop();
+    Ok(())
+}
+
+/// A number of things in words.
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Prints the document.
+fn print(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, report).map_err(std::io::Error::from)?;
+    writeln!(out).and_then(|()| out.flush()).context("cannot write the report")
+}

@@ -1,0 +1,205 @@
+//! Joins the LAN thread to its backend. No decisions.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use metal_core::{
+    name::NodeName,
+    speaker::{Input, Setup},
+};
+use metal_daemon::{Clock, Readiness, serve, terminated};
+use metal_k8s::{Change, Role, Sink};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    Args,
+    lan::{self, Order},
+    metrics::Metrics,
+    report::Report,
+};
+
+/// Inputs that may wait for the LAN thread before the source waits for it.
+const BACKLOG: usize = 1024;
+
+/// Beacons every 100 ms, and three missed and unanswered mean gone.
+const INTERVAL_MS: u16 = 100;
+const MULTIPLIER: u8 = 3;
+
+/// How long the last writes may take once the daemon has to end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let node = NodeName::from(args.node.as_str());
+    let role = Role::Speaker { node: node.clone(), pod: None };
+    let backend = args.common.backend(role, args.node_state.as_deref()).await?;
+    let clock = Clock::start();
+    let (orders, lan_orders) = mpsc::channel(BACKLOG);
+    let (lan_reports, mut reports) = mpsc::unbounded_channel();
+    let metrics = Metrics::new(node.clone())?;
+    let readiness = Readiness::waiting("the first complete list of Services, and the beacon key");
+    {
+        let (metrics, orders) = (metrics.clone(), orders.clone());
+        serve(
+            args.common.metrics_address,
+            args.common.manifests.is_some(),
+            metrics.registry.clone(),
+            readiness.clone(),
+            move || count(metrics.clone(), orders.clone()),
+        )
+        .await?;
+    }
+    let mut lan = spawn(setup(node)?, clock, lan_orders, lan_reports)?;
+    let (mut changes, sink) = backend.start()?;
+    let mut key = tokio::spawn(async move { backend.beacon_key().await });
+    let mut missing = Missing { list: true, key: true };
+    let terminated = terminated();
+    tokio::pin!(terminated);
+    let mut outbox = Outbox { sink, metrics };
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            signal = &mut terminated, if !stopping => {
+                info!("{} received, handing over", signal?);
+                stopping = true;
+                order(&orders, Input::Stop).await?;
+            }
+            Some(report) = reports.recv() => outbox.perform(report),
+            ended = &mut lan => {
+                ended.map_err(|_| anyhow!("the LAN thread panicked"))??;
+                while let Ok(report) = reports.try_recv() {
+                    outbox.perform(report);
+                }
+                outbox.sink.flush(FLUSH).await;
+                return if stopping { Ok(()) } else { bail!("the LAN thread ended by itself") };
+            }
+            key = &mut key, if missing.key => {
+                missing.key = false;
+                readiness.set(missing.reason());
+                order(&orders, Input::Key(key.context("the task that fetches the beacon key ended")?)).await?;
+            }
+            change = changes.recv(), if !stopping => {
+                let Some(change) = change else { bail!("the source of Services and configuration ended") };
+                outbox.metrics.updates.inc();
+                if change == Change::Synced {
+                    info!("everything has been listed");
+                    outbox.metrics.config_loaded.set(1);
+                    missing.list = false;
+                    readiness.set(missing.reason());
+                }
+                if let Some(input) = input(change) {
+                    order(&orders, input).await?;
+                }
+            }
+        }
+    }
+}
+
+/// What the speaker cannot work without.
+struct Missing {
+    list: bool,
+    key: bool,
+}
+
+impl Missing {
+    fn reason(&self) -> Option<String> {
+        match (self.list, self.key) {
+            (true, _) => Some("the first complete list of Services and configuration".to_owned()),
+            (false, true) => Some("NoBeaconKey: the controller has not made the beacon key yet".to_owned()),
+            (false, false) => None,
+        }
+    }
+}
+
+fn setup(node: NodeName) -> Result<Setup> {
+    let (mut incarnation, mut seed) = ([0; 16], [0; 8]);
+    getrandom::fill(&mut incarnation)
+        .and_then(|()| getrandom::fill(&mut seed))
+        .context("the kernel gives no random bytes")?;
+    Ok(Setup { node, incarnation, seed: u64::from_ne_bytes(seed), interval_ms: INTERVAL_MS, multiplier: MULTIPLIER })
+}
+
+fn spawn(
+    setup: Setup,
+    clock: Clock,
+    orders: mpsc::Receiver<Order>,
+    reports: mpsc::UnboundedSender<Report>,
+) -> Result<oneshot::Receiver<Result<()>>> {
+    let (ended, end) = oneshot::channel();
+    thread::Builder::new()
+        .name("lan".to_owned())
+        // The receiver is gone only when the process is about to end anyway.
+        .spawn(move || drop(ended.send(lan::run(setup, clock, orders, reports))))
+        .context("cannot start the LAN thread")?;
+    Ok(end)
+}
+
+async fn order(orders: &mpsc::Sender<Order>, input: Input<'static>) -> Result<()> {
+    orders.send(Order::Input(input)).await.map_err(|_| anyhow!("the LAN thread has ended"))
+}
+
+fn input(change: Change) -> Option<Input<'static>> {
+    Some(match change {
+        Change::Service(key, service) => Input::Service(key, service),
+        Change::Endpoints(key, slice) => Input::Endpoints(key, slice),
+        Change::Node(name, node) => Input::Node(name, node),
+        Change::Config(object, config) => Input::Config(object, config),
+        Change::Synced => Input::Synced,
+        Change::Problem(problem) => {
+            warn!("{problem}");
+            return None;
+        }
+        // Only the controller writes Services.
+        Change::Written { .. } => return None,
+    })
+}
+
+/// Brings the LAN thread's counters into the metrics; what cannot be had in a second stays as it was.
+async fn count(metrics: Metrics, orders: mpsc::Sender<Order>) {
+    let (reply, counters) = oneshot::channel();
+    if orders.try_send(Order::Count(reply)).is_ok()
+        && let Ok(Ok(counters)) = tokio::time::timeout(Duration::from_secs(1), counters).await
+    {
+        metrics.count(&counters);
+    }
+}
+
+/// Where the LAN thread's reports go.
+struct Outbox {
+    sink: Sink,
+    metrics: Metrics,
+}
+
+impl Outbox {
+    fn perform(&mut self, report: Report) {
+        match report {
+            Report::Status { service, status } => {
+                self.metrics.announced(&service, status.as_ref());
+                self.sink.l2_status(service, status);
+            }
+            Report::Event { service, event } => {
+                match event.severity {
+                    Severity::Normal => info!(%service, reason = event.reason, "{}", event.message),
+                    Severity::Warning => warn!(%service, reason = event.reason, "{}", event.message),
+                }
+                self.sink.event(service, event);
+            }
+            // The controller writes the verdict to the object; here it is only for the log.
+            Report::Verdict { object, refusals } => {
+                for refusal in &refusals {
+                    error!("{object} refused: {refusal}");
+                }
+                self.metrics.refused(object, !refusals.is_empty());
+            }
+            Report::Conflict { link, address, mac } => {
+                let [a, b, c, d, e, f] = mac;
+                warn!(
+                    "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} on {link} claims {address}, which this node \
+                     answers for: look for a host that has the address configured"
+                );
+            }
+            Report::Note(note) => info!("{note}"),
+        }
+        self.metrics.update_errors.inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
+    }
+}

@@ -1,0 +1,150 @@
+//! The speaker's metrics, with MetalLB's names where MetalLB has them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Result;
+use metal_core::{
+    config::ObjectRef,
+    name::{NodeName, ObjectKey},
+    speaker::Status,
+};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+
+use crate::report::Counters;
+
+/// What the speaker counts.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) registry: Registry,
+    pub(crate) updates: IntCounter,
+    pub(crate) update_errors: IntCounter,
+    pub(crate) config_loaded: IntGauge,
+    config_stale: IntGauge,
+    announced: IntGaugeVec,
+    requests: IntCounterVec,
+    responses: IntCounterVec,
+    gratuitous: IntCounterVec,
+    members: IntGaugeVec,
+    beacons: IntCounterVec,
+    node: NodeName,
+    shown: Arc<Mutex<Shown>>,
+}
+
+/// Which series are there, so that they can be removed again.
+#[derive(Default)]
+struct Shown {
+    announced: BTreeMap<ObjectKey, Vec<String>>,
+    refused: BTreeSet<ObjectRef>,
+    /// The counters of each address at the last look.
+    arp: BTreeMap<Ipv4Addr, [u64; 3]>,
+}
+
+impl Metrics {
+    pub(crate) fn new(node: NodeName) -> Result<Self> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        Ok(Self {
+            updates: counter("metallb_k8s_client_updates_total", "Changes taken in")?,
+            update_errors: counter("metallb_k8s_client_update_errors_total", "Writes that failed")?,
+            config_loaded: gauge("metallb_k8s_client_config_loaded_bool", "1 once everything has been listed")?,
+            config_stale: gauge(
+                "metallb_k8s_client_config_stale_bool",
+                "1 while a configuration object is refused",
+            )?,
+            announced: gauges(
+                "metallb_speaker_announced",
+                "1 for each address this node answers for",
+                &["service", "protocol", "node", "ip"],
+            )?,
+            requests: counters("metallb_layer2_requests_received", "ARP requests for owned addresses", &["ip"])?,
+            responses: counters("metallb_layer2_responses_sent", "ARP answers", &["ip"])?,
+            gratuitous: counters("metallb_layer2_gratuitous_sent", "Gratuitous ARP frames", &["ip"])?,
+            members: gauges(
+                "metal_speaker_members",
+                "Speakers alive on a link, this one not counted",
+                &["interface"],
+            )?,
+            beacons: counters("metal_speaker_beacons_total", "Frames between speakers, by what became of them", &[
+                "result",
+            ])?,
+            node,
+            shown: Arc::default(),
+            registry,
+        })
+    }
+
+    /// Shows what the node announces for a Service.
+    pub(crate) fn announced(&self, service: &ObjectKey, status: Option<&Status>) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = service.to_string();
+        for ip in shown.announced.remove(service).unwrap_or_default() {
+            // The series was set when it was noted here.
+            let _ = self.announced.remove_label_values(&self.labels(&name, &ip));
+        }
+        let Some(status) = status else { return };
+        let ips: Vec<_> = status.addresses.iter().map(ToString::to_string).collect();
+        for ip in &ips {
+            self.announced.with_label_values(&self.labels(&name, ip)).set(1);
+        }
+        shown.announced.insert(service.clone(), ips);
+    }
+
+    fn labels<'a>(&'a self, service: &'a str, ip: &'a str) -> [&'a str; 4] {
+        [service, "layer2", self.node.as_str(), ip]
+    }
+
+    /// Notes whether a configuration object is refused.
+    pub(crate) fn refused(&self, object: ObjectRef, refused: bool) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused {
+            shown.refused.insert(object);
+        } else {
+            shown.refused.remove(&object);
+        }
+        self.config_stale.set(i64::from(!shown.refused.is_empty()));
+    }
+
+    /// Takes over the counters of the LAN thread.
+    pub(crate) fn count(&self, counters: &Counters) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, now) in &counters.arp {
+            let ip = address.to_string();
+            let before = shown.arp.insert(*address, *now).unwrap_or_default();
+            for (metric, (now, before)) in
+                [&self.requests, &self.responses, &self.gratuitous].into_iter().zip(now.iter().zip(before))
+            {
+                metric.with_label_values(&[&ip]).inc_by(since(before, *now));
+            }
+        }
+        self.members.reset();
+        for (interface, members) in &counters.members {
+            self.members.with_label_values(&[interface]).set(i64::try_from(*members).unwrap_or(i64::MAX));
+        }
+        for (result, count) in &counters.beacons {
+            let metric = self.beacons.with_label_values(&[result]);
+            metric.inc_by(since(metric.get(), *count));
+        }
+    }
+}
+
+/// What has been counted since the last look. A counter that stands lower has begun anew: an address that was
+/// given up and taken again counts from zero.
+const fn since(before: u64, now: u64) -> u64 {
+    if now < before { now } else { now - before }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

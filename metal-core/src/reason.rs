@@ -1,0 +1,233 @@
+//! Why a Service does not get what it asks for: a closed list, each with the sentence that users read.
+
+use alloc::vec::Vec;
+use core::{fmt, net::IpAddr};
+
+use crate::{
+    name::{ObjectKey, PoolName},
+    request::RequestError,
+    view::Family,
+};
+
+/// Why a Service does not get the addresses it asks for.
+///
+/// [`code`](Self::code) is for programs, [`Display`](fmt::Display) is the full sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Pools that may serve the Service have no free address left.
+    PoolExhausted(Considered),
+    /// No pool may serve the Service.
+    NoMatchingPool(Considered),
+    /// The requested pool does not exist.
+    PoolNotFound {
+        /// The requested pool.
+        pool: PoolName,
+    },
+    /// The pool exists, but not for this Service.
+    PoolNotAllowed {
+        /// The pool.
+        pool: PoolName,
+        /// What keeps the Service out.
+        obstacle: Obstacle,
+    },
+    /// The requested address cannot come from a pool as it is asked for.
+    AddressNotInPool {
+        /// The requested address.
+        address: IpAddr,
+        /// What is wrong.
+        problem: AddressProblem,
+    },
+    /// The address belongs to another Service.
+    AddressInUse {
+        /// The address.
+        address: IpAddr,
+        /// The Service that has it.
+        by: ObjectKey,
+    },
+    /// An address family cannot be served.
+    FamilyUnavailable(FamilyProblem),
+    /// The request cannot be understood.
+    RequestInvalid(RequestError),
+    /// The Service has no cluster IP.
+    NoClusterIP,
+}
+
+/// The pools that were considered and why each of them did not serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Considered {
+    /// The first of them; those that may serve the Service come first.
+    pub pools: Vec<(PoolName, Obstacle)>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// Why a pool did not serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// All its addresses of a family are in use.
+    Full {
+        /// The family.
+        family: Family,
+        /// How many addresses of the family it has, saturating.
+        total: u128,
+    },
+    /// It has no addresses of a family.
+    NoFamily(Family),
+    /// It serves only Services that ask for it.
+    NotAutomatic,
+    /// It is for other namespaces.
+    Namespace,
+    /// It is for Services with other labels.
+    Labels,
+}
+
+/// Why a requested address cannot come from a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressProblem {
+    /// No pool contains it.
+    NoPool,
+    /// It lies in another pool than the one that has to serve.
+    OtherPool {
+        /// Where it lies.
+        pool: PoolName,
+        /// Where it should: the requested pool, or the pool of the other requested address.
+        wanted: PoolName,
+    },
+    /// The pool leaves addresses that end in .0 and .255 alone.
+    Avoided {
+        /// The pool.
+        pool: PoolName,
+    },
+}
+
+/// Why a family cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FamilyProblem {
+    /// No pool that may serve has all families.
+    NoPool {
+        /// The families.
+        families: Vec<Family>,
+        /// The pools.
+        considered: Considered,
+    },
+    /// The requested address is of a family that the Service does not have.
+    NotOfService {
+        /// The requested address.
+        address: IpAddr,
+    },
+    /// Both families are required, but there is a cluster IP of one only.
+    OneClusterIP {
+        /// That one.
+        family: Family,
+    },
+}
+
+impl Reason {
+    /// The name of the reason, stable for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::PoolExhausted(_) => "PoolExhausted",
+            Self::NoMatchingPool(_) => "NoMatchingPool",
+            Self::PoolNotFound { .. } => "PoolNotFound",
+            Self::PoolNotAllowed { .. } => "PoolNotAllowed",
+            Self::AddressNotInPool { .. } => "AddressNotInPool",
+            Self::AddressInUse { .. } => "AddressInUse",
+            Self::FamilyUnavailable(_) => "FamilyUnavailable",
+            Self::RequestInvalid(_) => "RequestInvalid",
+            Self::NoClusterIP => "NoClusterIP",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PoolExhausted(considered) => write!(f, "no address is free: {considered}"),
+            Self::NoMatchingPool(considered) if considered.pools.is_empty() => {
+                f.write_str("there is no address pool: create an IPAddressPool")
+            }
+            Self::NoMatchingPool(considered) => write!(f, "no pool may serve this Service: {considered}"),
+            Self::PoolNotFound { pool } => {
+                write!(f, "the requested pool {pool} does not exist, or was refused")
+            }
+            Self::PoolNotAllowed { pool, obstacle } => {
+                write!(f, "pool {pool} may not serve this Service: it {obstacle}")
+            }
+            Self::AddressNotInPool { address, problem } => {
+                write!(f, "the requested address {address} {problem}")
+            }
+            Self::AddressInUse { address, by } => write!(f, "the address {address} is in use by {by}"),
+            Self::FamilyUnavailable(problem) => problem.fmt(f),
+            Self::RequestInvalid(error) => error.fmt(f),
+            Self::NoClusterIP => {
+                f.write_str("the Service has no cluster IP: a headless Service cannot be load balanced")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Considered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (pool, obstacle)) in self.pools.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}pool {pool} {obstacle}")?;
+        }
+        if self.more > 0 {
+            write!(f, "; and {} more pools", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { family, total } => write!(f, "has 0 of {total} {family} addresses free"),
+            Self::NoFamily(family) => write!(f, "has no {family} addresses"),
+            Self::NotAutomatic => f.write_str("is given out on request only (autoAssign: false)"),
+            Self::Namespace => f.write_str("is reserved for other namespaces (serviceAllocation.namespaces)"),
+            Self::Labels => {
+                f.write_str("is reserved for Services with other labels (serviceAllocation.serviceSelectors)")
+            }
+        }
+    }
+}
+
+impl fmt::Display for AddressProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool => f.write_str("is in no pool"),
+            Self::OtherPool { pool, wanted } => {
+                write!(f, "is in pool {pool}, but has to come from pool {wanted}")
+            }
+            Self::Avoided { pool } => {
+                write!(f, "ends in .0 or .255, which pool {pool} leaves alone (avoidBuggyIPs)")
+            }
+        }
+    }
+}
+
+impl fmt::Display for FamilyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool { families, considered } => {
+                f.write_str("no pool can serve ")?;
+                for (index, family) in families.iter().enumerate() {
+                    write!(f, "{}{family}", if index == 0 { "" } else { " and " })?;
+                }
+                write!(f, ": {considered}")
+            }
+            Self::NotOfService { address } => {
+                let family = Family::of(*address);
+                write!(
+                    f,
+                    "the requested address {address} is {family}, but the Service has no {family} cluster IP"
+                )
+            }
+            Self::OneClusterIP { family } => {
+                write!(f, "the Service requires both families, but has a cluster IP of {family} only")
+            }
+        }
+    }
+}

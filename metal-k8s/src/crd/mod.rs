@@ -1,0 +1,153 @@
+//! The custom resources, field by field what MetalLB has, so that its YAML applies unchanged.
+//!
+//! `deploy/crds` is generated from these types.
+
+mod ip_address_pool;
+mod l2_advertisement;
+mod service_l2_status;
+
+use std::{fs, io, path::Path};
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+pub use ip_address_pool::{IPAddressPool, IPAddressPoolSpec, IPAddressPoolStatus, ServiceAllocation};
+pub use l2_advertisement::{
+    L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus, PreferredNodeSelector,
+};
+pub use service_l2_status::{InterfaceInfo, ServiceL2Status, ServiceL2StatusSpec, ServiceL2StatusStatus};
+
+/// The condition that says whether an object is in force.
+pub const ACCEPTED: &str = "Accepted";
+
+/// One generated file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name, such as `metallb.io_ipaddresspools.yaml`.
+    pub name: String,
+    /// Its text.
+    pub yaml: String,
+}
+
+/// The `CustomResourceDefinition` of every resource, as YAML.
+///
+/// # Panics
+/// Never: the definitions are constants that serialize.
+#[must_use]
+pub fn all() -> Vec<File> {
+    let mut l2_status = json(&ServiceL2Status::crd());
+    // There is nothing to specify, so MetalLB does not require it.
+    for version in l2_status["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        if let Some(required) = version.pointer_mut("/schema/openAPIV3Schema/required") {
+            *required = Value::Array(Vec::new());
+        }
+    }
+    [json(&IPAddressPool::crd()), json(&L2Advertisement::crd()), l2_status].into_iter().map(file).collect()
+}
+
+/// Writes [`all`] into `directory`, which is made where it does not exist.
+///
+/// # Errors
+/// When the directory or a file cannot be written.
+pub fn write(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    for File { name, yaml } in all() {
+        fs::write(directory.join(name), yaml)?;
+    }
+    Ok(())
+}
+
+fn json(definition: &impl serde::Serialize) -> Value {
+    serde_json::to_value(definition).expect("a definition serializes")
+}
+
+fn file(mut definition: Value) -> File {
+    selectors_are_atomic(&mut definition);
+    let text = |path: &str| definition.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let name = format!("{}_{}.yaml", text("/spec/group"), text("/spec/names/plural"));
+    let yaml = serde_saphyr::to_string(&definition).expect("a definition serializes");
+    let yaml = format!("# Generated from metal-k8s/src/crd; `{REGENERATE}` writes it anew.\n{yaml}");
+    File { name, yaml }
+}
+
+const REGENERATE: &str = "UPDATE=1 cargo test -p metal-k8s crds_are_current";
+
+/// A label selector is one value: whoever applies it owns all of it. `schemars` cannot say this of a type
+/// that is not ours.
+fn selectors_are_atomic(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            let is_selector = map
+                .get("properties")
+                .and_then(Value::as_object)
+                .is_some_and(|fields| fields.contains_key("matchLabels") && fields.len() == 2);
+            if is_selector {
+                map.insert("x-kubernetes-map-type".into(), "atomic".into());
+            }
+            map.values_mut().for_each(selectors_are_atomic);
+        }
+        Value::Array(items) => items.iter_mut().for_each(selectors_are_atomic),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crds_are_current() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
+        if std::env::var_os("UPDATE").is_some() {
+            write(&directory).unwrap();
+        }
+        for File { name, yaml } in all() {
+            let there = fs::read_to_string(directory.join(&name)).unwrap_or_default();
+            assert!(there == yaml, "deploy/crds/{name} is stale; run: {REGENERATE}");
+        }
+        let there = fs::read_dir(&directory).unwrap().count();
+        assert_eq!(there, all().len(), "deploy/crds has files that no type stands for; remove them");
+    }
+
+    #[test]
+    fn names_scope_and_status_are_those_of_metallb() {
+        for (file, (plural, kind)) in all().iter().zip([
+            ("ipaddresspools", "IPAddressPool"),
+            ("l2advertisements", "L2Advertisement"),
+            ("servicel2statuses", "ServiceL2Status"),
+        ]) {
+            let crd: Value = serde_saphyr::from_str(&file.yaml).unwrap();
+            assert_eq!(crd["metadata"]["name"], format!("{plural}.metallb.io"));
+            assert_eq!(crd["spec"]["names"]["kind"], kind);
+            assert_eq!(crd["spec"]["scope"], "Namespaced");
+            assert_eq!(crd["spec"]["versions"][0]["name"], "v1beta1");
+            assert!(crd["spec"]["versions"][0]["subresources"]["status"].is_object());
+        }
+    }
+
+    #[test]
+    fn the_schema_has_the_defaults_and_rules_of_metallb() {
+        let schema = |index: usize| {
+            let crd: Value = serde_saphyr::from_str(&all()[index].yaml).unwrap();
+            crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+        };
+        let pool = schema(0);
+        let spec = &pool["properties"]["spec"];
+        assert_eq!(spec["required"], serde_json::json!(["addresses"]));
+        assert_eq!(spec["properties"]["autoAssign"]["default"], true);
+        assert_eq!(spec["properties"]["avoidBuggyIPs"]["default"], false);
+        let selectors = &spec["properties"]["serviceAllocation"]["properties"]["serviceSelectors"];
+        assert_eq!(selectors["items"]["x-kubernetes-map-type"], "atomic");
+        let conditions = &pool["properties"]["status"]["properties"]["conditions"];
+        assert_eq!(conditions["x-kubernetes-list-map-keys"], serde_json::json!(["type"]));
+        let weight = &schema(1)["properties"]["spec"]["properties"]["preferredNodeSelectors"]["items"]["properties"]
+            ["weight"];
+        assert_eq!((weight["minimum"].as_f64(), weight["maximum"].as_f64()), (Some(1.0), Some(100.0)));
+        let l2 = schema(2);
+        assert_eq!(l2["required"], serde_json::json!([]));
+        assert_eq!(
+            l2["properties"]["status"]["properties"]["node"]["x-kubernetes-validations"][0]["rule"],
+            "self == oldSelf"
+        );
+    }
+}

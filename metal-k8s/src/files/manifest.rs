@@ -1,0 +1,334 @@
+//! One manifest file: the objects in it, and what is wrong with it.
+
+use std::path::Path;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use metal_core::{
+    config::{Object, ObjectRef, Refusal, Spec},
+    name::{NodeName, ObjectKey},
+    view::{EndpointSlice, Node, Service},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+
+use super::document::{self, Document, Fault, Head};
+use crate::{
+    backend::Options,
+    change::{Change, Problem},
+    crd, legacy,
+    parse::{self, CONFIG_MAP, L2_ADVERTISEMENT, POOL},
+    raw, view,
+};
+
+/// Which object an entry is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Id {
+    /// Configuration comes first: Services are judged by it.
+    Config(ObjectRef),
+    Node(NodeName),
+    Service(ObjectKey),
+    Endpoints(ObjectKey),
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(object) => write!(f, "{object}"),
+            Self::Node(name) => write!(f, "Node {name}"),
+            Self::Service(key) => write!(f, "Service {key}"),
+            Self::Endpoints(key) => write!(f, "EndpointSlice {key}"),
+        }
+    }
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Config(Object),
+    Node(Node),
+    Service(Service),
+    Endpoints(EndpointSlice),
+}
+
+impl Id {
+    /// The change that makes this object `value`.
+    pub(super) fn change(self, value: Option<Value>) -> Option<Change> {
+        Some(match (self, value) {
+            (Self::Config(object), None) => Change::Config(object, None),
+            (Self::Config(object), Some(Value::Config(value))) => Change::Config(object, Some(value)),
+            (Self::Node(name), None) => Change::Node(name, None),
+            (Self::Node(name), Some(Value::Node(value))) => Change::Node(name, Some(value)),
+            (Self::Service(key), None) => Change::Service(key, None),
+            (Self::Service(key), Some(Value::Service(value))) => Change::Service(key, Some(value)),
+            (Self::Endpoints(key), None) => Change::Endpoints(key, None),
+            (Self::Endpoints(key), Some(Value::Endpoints(value))) => Change::Endpoints(key, Some(value)),
+            // An entry is made with both at once, so the kinds agree.
+            (_, Some(_)) => return None,
+        })
+    }
+}
+
+/// One object of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: Id,
+    pub(super) line: u64,
+    pub(super) value: Value,
+}
+
+/// What a readable file holds.
+#[derive(Debug, Default)]
+pub(super) struct Manifest {
+    pub(super) entries: Vec<Entry>,
+    /// What is in it, but not usable.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Kinds that a manifest may well have and that nothing here depends on.
+const UNUSED: &[&str] = &[
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CronJob",
+    "CustomResourceDefinition",
+    "DaemonSet",
+    "Deployment",
+    "Endpoints",
+    "Event",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+    "IngressClass",
+    "Job",
+    "Lease",
+    "LimitRange",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "NetworkPolicy",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodDisruptionBudget",
+    "PodMonitor",
+    "PriorityClass",
+    "ReplicaSet",
+    "ReplicationController",
+    "ResourceQuota",
+    "Role",
+    "RoleBinding",
+    "RuntimeClass",
+    "Secret",
+    "ServiceAccount",
+    "ServiceL2Status",
+    "ServiceMonitor",
+    "StatefulSet",
+    "StorageClass",
+    "ValidatingWebhookConfiguration",
+];
+
+/// Kinds of MetalLB that are not implemented.
+const UNSUPPORTED: &[&str] = &[
+    "AddressPool",
+    "BFDProfile",
+    "BGPAdvertisement",
+    "BGPPeer",
+    "Community",
+    "ConfigurationState",
+    "ServiceBGPStatus",
+];
+
+/// Reads a file.
+///
+/// # Errors
+/// When any of it is not readable: then none of it counts.
+pub(super) fn read(file: &Path, text: &str, options: &Options) -> Result<Manifest, Problem> {
+    let mut reader = Reader { file, options, manifest: Manifest::default() };
+    let json = file.extension().is_some_and(|extension| extension == "json");
+    for document in document::split(text, json) {
+        reader.document(&document)?;
+    }
+    Ok(reader.manifest)
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+    options: &'a Options,
+    manifest: Manifest,
+}
+
+#[derive(Deserialize)]
+struct Custom<S> {
+    metadata: Meta,
+    spec: S,
+}
+
+/// Metadata trimmed as everywhere, by way of a type that has nothing else.
+#[derive(Deserialize)]
+struct MetaOnly {
+    metadata: Meta,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Meta(#[serde(deserialize_with = "raw::trimmed")] ObjectMeta);
+
+impl Reader<'_> {
+    fn document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
+        let head: Head = document.decode().map_err(|fault| self.unreadable(fault))?;
+        let Some(kind) = head.kind.as_deref() else {
+            let message = "not a Kubernetes object: it has no kind".into();
+            return Err(self.problem(document.line, message));
+        };
+        let api_version = head.api_version.as_deref().unwrap_or_default();
+        if kind == "List" || kind.strip_suffix("List").is_some_and(|item| expected(item).is_some()) {
+            let items = document.items().map_err(|fault| self.unreadable(fault))?;
+            return items.iter().try_for_each(|item| self.document(item));
+        }
+        let line = document.kind_line();
+        let Some(expected) = expected(kind) else {
+            if UNSUPPORTED.contains(&kind) {
+                self.tell(line, format!("{kind} is not supported yet; ignored"));
+            } else if !UNUSED.contains(&kind) {
+                self.tell(line, format!("unknown kind {kind:?} ({api_version}); ignored"));
+            }
+            return Ok(());
+        };
+        if api_version != expected {
+            self.tell(
+                line,
+                format!("{kind} has apiVersion {api_version:?} instead of {expected:?}; ignored"),
+            );
+            return Ok(());
+        }
+        let meta = head.metadata.unwrap_or_default();
+        for (field, name) in [("metadata.name", meta.name.as_deref().unwrap_or_default())]
+            .into_iter()
+            .chain(meta.namespace.as_deref().map(|namespace| ("metadata.namespace", namespace)))
+        {
+            if !is_name(name) {
+                return Err(self.problem(document.line, format!("{field}: {name:?} is not a valid name")));
+            }
+        }
+        self.object(kind, document)
+    }
+
+    fn object(&mut self, kind: &str, document: &Document<'_>) -> Result<(), Problem> {
+        match kind {
+            "Service" => {
+                let raw: raw::Service = self.decode(document)?;
+                let id = Id::Service(view::key(&raw.metadata));
+                let value = view::service(raw, self.options.class.as_deref());
+                self.entry(document, id, Value::Service(value));
+            }
+            "EndpointSlice" => {
+                let raw: raw::EndpointSlice = self.decode(document)?;
+                let id = Id::Endpoints(view::key(&raw.metadata));
+                if let Some(value) = view::endpoint_slice(raw) {
+                    self.entry(document, id, Value::Endpoints(value));
+                }
+            }
+            "Node" => {
+                let raw: raw::Node = self.decode(document)?;
+                let id = Id::Node(raw.metadata.name.clone().unwrap_or_default().into());
+                self.entry(document, id, Value::Node(view::node(raw)));
+            }
+            CONFIG_MAP => {
+                let raw: raw::ConfigMap = self.decode(document)?;
+                let object = parse::reference(CONFIG_MAP, &raw.metadata);
+                let is_config = legacy::NAMES.contains(&&*object.name);
+                if is_config && *object.namespace == *self.options.namespace {
+                    let value = parse::object(&raw.metadata, legacy::spec(&raw.data));
+                    self.entry(document, Id::Config(object), Value::Config(value));
+                }
+            }
+            POOL => {
+                self.custom::<crd::IPAddressPoolSpec>(POOL, document, parse::pool)?;
+            }
+            _ => {
+                // All fields are optional, and so is the whole.
+                let convert = |spec: Option<_>| parse::l2_advertisement(spec.unwrap_or_default());
+                self.custom::<Option<crd::L2AdvertisementSpec>>(L2_ADVERTISEMENT, document, convert)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A custom resource. One whose `spec` cannot be decoded is refused like any other bad one, so that the
+    /// rest of the file counts.
+    fn custom<S: DeserializeOwned>(
+        &mut self,
+        kind: &'static str,
+        document: &Document<'_>,
+        convert: fn(S) -> Spec,
+    ) -> Result<(), Problem> {
+        let (meta, spec) = match document.decode::<Custom<S>>() {
+            Ok(Custom { metadata, spec }) => (metadata.0, convert(spec)),
+            Err(fault) => {
+                let meta: MetaOnly = self.decode(document)?;
+                let line = fault.line.unwrap_or(document.line);
+                let message = format!("{}:{line}: {}", self.file.display(), fault.reason);
+                (meta.metadata.0, Spec::Unreadable(Refusal { field: String::new(), message }))
+            }
+        };
+        let object = parse::reference(kind, &meta);
+        if *object.namespace == *self.options.namespace {
+            self.entry(document, Id::Config(object), Value::Config(parse::object(&meta, spec)));
+        } else {
+            let namespace = &self.options.namespace;
+            let line = document.kind_line();
+            self.tell(
+                line,
+                format!("{object}: ignored, it counts only in namespace {namespace} (see --namespace)"),
+            );
+        }
+        Ok(())
+    }
+
+    fn decode<T: DeserializeOwned>(&self, document: &Document<'_>) -> Result<T, Problem> {
+        document.decode().map_err(|fault| self.unreadable(fault))
+    }
+
+    fn entry(&mut self, document: &Document<'_>, id: Id, value: Value) {
+        self.manifest.entries.push(Entry { id, line: document.line, value });
+    }
+
+    fn tell(&mut self, line: u64, message: String) {
+        self.manifest.problems.push(self.problem(line, message));
+    }
+
+    fn problem(&self, line: u64, message: String) -> Problem {
+        Problem { file: self.file.into(), line: Some(line), message }
+    }
+
+    fn unreadable(&self, fault: Fault) -> Problem {
+        Problem { file: self.file.into(), line: fault.line, message: fault.reason }
+    }
+}
+
+/// The `apiVersion` that a kind must have, if it is one that counts.
+fn expected(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "Service" | "Node" | CONFIG_MAP => "v1",
+        "EndpointSlice" => "discovery.k8s.io/v1",
+        POOL | L2_ADVERTISEMENT => "metallb.io/v1beta1",
+        _ => return None,
+    })
+}
+
+/// Whether `name` is a DNS subdomain (RFC 1123), as names of objects are. It becomes part of a path.
+fn is_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// The state that the controller keeps of a Service: the addresses, and the pool they come from.
+pub(super) fn service_state(text: &str) -> Result<raw::Service, String> {
+    let value: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! All manifests together, and the states beside them: which objects there are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use metal_core::name::{ObjectKey, PoolName};
+
+use super::manifest::{self, Entry, Id, Value};
+use crate::{
+    backend::{Options, Role},
+    change::{Change, Problem},
+    view,
+};
+
+/// What the files say, and what has been told of it.
+pub(super) struct Model {
+    options: Options,
+    files: BTreeMap<PathBuf, File>,
+    states: BTreeMap<ObjectKey, State>,
+    state_problems: BTreeMap<ObjectKey, Problem>,
+    told: BTreeMap<Id, Value>,
+    reported: BTreeSet<Problem>,
+}
+
+#[derive(Default)]
+struct File {
+    entries: Vec<Entry>,
+    problems: Vec<Problem>,
+    unreadable: bool,
+}
+
+/// What the controller has given to a Service.
+struct State {
+    assigned: Vec<IpAddr>,
+    assigned_from: Option<PoolName>,
+}
+
+impl Model {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            options: options.clone(),
+            files: BTreeMap::new(),
+            states: BTreeMap::new(),
+            state_problems: BTreeMap::new(),
+            told: BTreeMap::new(),
+            reported: BTreeSet::new(),
+        }
+    }
+
+    /// A manifest has this text now, or cannot be read for this reason. One that is unreadable in any way
+    /// keeps the objects that it had.
+    pub(super) fn manifest(&mut self, path: PathBuf, text: Result<&str, String>) {
+        let read = match text {
+            Ok(text) => manifest::read(&path, text, &self.options),
+            Err(message) => Err(Problem { file: path.clone(), line: None, message }),
+        };
+        let file = self.files.entry(path).or_default();
+        match read {
+            Ok(read) => *file = File { entries: read.entries, problems: read.problems, unreadable: false },
+            Err(mut problem) => {
+                let then = if file.entries.is_empty() {
+                    "; nothing in this file counts until it is repaired"
+                } else {
+                    "; what this file said before stays in force"
+                };
+                problem.message.push_str(then);
+                file.problems = vec![problem];
+                file.unreadable = true;
+            }
+        }
+    }
+
+    /// A manifest is gone.
+    pub(super) fn removed(&mut self, path: &Path) {
+        self.files.remove(path);
+    }
+
+    /// All manifests that are known.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.files.keys().cloned().collect()
+    }
+
+    /// The state of a Service has this text now, or is gone.
+    pub(super) fn state(&mut self, key: ObjectKey, path: &Path, text: Option<&str>) {
+        self.state_problems.remove(&key);
+        let Some(text) = text else {
+            self.states.remove(&key);
+            return;
+        };
+        match manifest::service_state(text) {
+            Ok(raw) => {
+                let assigned = view::assigned(&raw.status);
+                let assigned_from = view::assigned_from(&raw.metadata);
+                self.states.insert(key, State { assigned, assigned_from });
+            }
+            Err(reason) => {
+                let message = format!("{reason}; ignored until it is written again");
+                self.state_problems.insert(key, Problem { file: path.into(), line: None, message });
+            }
+        }
+    }
+
+    /// All states are read anew.
+    pub(super) fn forget_states(&mut self) {
+        self.states.clear();
+        self.state_problems.clear();
+    }
+
+    /// Whether any manifest is unreadable now.
+    pub(super) fn has_unreadable(&self) -> bool {
+        self.files.values().any(|file| file.unreadable)
+    }
+
+    /// Services with a state and without a manifest.
+    pub(super) fn orphans(&self) -> Vec<ObjectKey> {
+        let is_orphan = |key: &&ObjectKey| !self.told.contains_key(&Id::Service((*key).clone()));
+        self.states.keys().filter(is_orphan).cloned().collect()
+    }
+
+    /// What is different from what was told before.
+    pub(super) fn changes(&mut self) -> Vec<Change> {
+        let (now, problems) = self.now();
+        let new: Vec<_> = problems.difference(&self.reported).cloned().map(Change::Problem).collect();
+        let mut changes = new;
+        for id in self.told.keys().filter(|id| !now.contains_key(id)) {
+            changes.extend(id.clone().change(None));
+        }
+        for (id, value) in &now {
+            if self.told.get(id) != Some(value) {
+                changes.extend(id.clone().change(Some(value.clone())));
+            }
+        }
+        self.told = now;
+        self.reported = problems;
+        changes
+    }
+
+    fn now(&self) -> (BTreeMap<Id, Value>, BTreeSet<Problem>) {
+        let mut problems: BTreeSet<_> = self.state_problems.values().cloned().collect();
+        let mut objects: BTreeMap<&Id, (&Path, &Entry)> = BTreeMap::new();
+        for (path, file) in &self.files {
+            problems.extend(file.problems.iter().cloned());
+            for entry in &file.entries {
+                if let Some((first, other)) = objects.get(&entry.id) {
+                    let message = format!(
+                        "{} is already in {}:{}; this one is ignored",
+                        entry.id,
+                        first.display(),
+                        other.line
+                    );
+                    problems.insert(Problem { file: path.clone(), line: Some(entry.line), message });
+                } else {
+                    objects.insert(&entry.id, (path, entry));
+                }
+            }
+        }
+        let objects = objects.into_values().map(|(_, entry)| entry).filter(|entry| self.wants(&entry.id));
+        (objects.map(|entry| (entry.id.clone(), self.with_state(entry))).collect(), problems)
+    }
+
+    fn wants(&self, id: &Id) -> bool {
+        match id {
+            Id::Config(_) | Id::Service(_) => true,
+            Id::Node(_) | Id::Endpoints(_) => matches!(self.options.role, Role::Speaker { .. }),
+        }
+    }
+
+    /// The manifest's own status counts only where there is no state.
+    fn with_state(&self, entry: &Entry) -> Value {
+        match (&entry.id, &entry.value) {
+            (Id::Service(key), Value::Service(service)) if let Some(state) = self.states.get(key) => {
+                let mut service = service.clone();
+                service.assigned.clone_from(&state.assigned);
+                service.assigned_from.clone_from(&state.assigned_from);
+                Value::Service(service)
+            }
+            (_, value) => value.clone(),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Where outputs go: to the API server, or to the state directory.
+//!
+//! A machine never waits for a write. Each call replaces what was queued for the same object, and a task
+//! performs the rest: in order per object, several objects at a time, with back-off after errors.
+
+mod queue;
+mod run;
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::jiff::Timestamp;
+use metal_core::{
+    config::{ObjectRef, Refusal},
+    controller::Usage,
+    event::{Event, Severity},
+    name::{ObjectKey, PoolName},
+    speaker::Status,
+};
+use tokio::sync::Notify;
+
+use self::queue::Queue;
+use crate::{apply::ClusterWriter, parse::CONFIG_MAP, state::StateWriter};
+
+/// Writes under way at one time: more only queue in the API server.
+const IN_FLIGHT: usize = 8;
+/// How long a write may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Takes what the machines decide. Cheap to clone; no call waits or fails.
+#[derive(Clone)]
+pub struct Sink(Arc<Handle>);
+
+/// Ends the writer when the last clone of the sink is gone.
+struct Handle(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
+    idle: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue<Key, Job>,
+    configs: BTreeMap<ObjectRef, ConfigStatus>,
+    event: u64,
+    errors: u64,
+    closed: bool,
+}
+
+/// What writes for one object are ordered by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    Sweep,
+    Service(ObjectKey),
+    Config(ObjectRef),
+    L2(ObjectKey),
+    Event(u64),
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Job {
+    /// Remove what an earlier incarnation left.
+    Sweep,
+    /// The addresses of a Service.
+    Assign { service: ObjectKey, addresses: Vec<IpAddr>, pool: Option<PoolName> },
+    /// The status of a configuration object; `None` when there is nothing to say of it any more.
+    Config { object: ObjectRef, status: Option<ConfigStatus> },
+    /// The `ServiceL2Status` of this node for a Service; `None` when it must not exist.
+    L2 { service: ObjectKey, status: Option<Status> },
+    /// An event.
+    Event { about: ObjectRef, event: Event, at: Timestamp },
+}
+
+/// All that is known about a configuration object: both halves are written together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ConfigStatus {
+    /// What is refused; `None` before the first verdict.
+    pub(crate) refusals: Option<Vec<Refusal>>,
+    /// How full the pool is.
+    pub(crate) count: Count,
+}
+
+/// How full a pool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Count {
+    /// Not counted yet.
+    #[default]
+    Unknown,
+    /// The object gives no pool.
+    NoPool,
+    /// The counters of the pool.
+    Pool(Usage),
+}
+
+/// Why a write failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// For the log.
+    pub(crate) reason: String,
+    /// Whether the same write may work later.
+    pub(crate) retry: bool,
+}
+
+/// What performs the jobs.
+pub(crate) enum Writer {
+    /// An API server.
+    Cluster(ClusterWriter),
+    /// A state directory.
+    Directory(StateWriter),
+}
+
+impl Writer {
+    async fn write(&self, job: &Job) -> Result<(), Failure> {
+        match self {
+            Self::Cluster(writer) => match tokio::time::timeout(PATIENCE, writer.write(job)).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure {
+                    reason: format!("no answer from the API server for {} s", PATIENCE.as_secs()),
+                    retry: true,
+                }),
+            },
+            Self::Directory(writer) => {
+                let (writer, job) = (writer.clone(), job.clone());
+                // Files are synced, which may take long on a busy disk.
+                let written = tokio::task::spawn_blocking(move || writer.write(&job)).await;
+                written.unwrap_or_else(|error| Err(Failure { reason: error.to_string(), retry: false }))
+            }
+        }
+    }
+
+    /// Files are written one after the other: there is nothing to gain, and events keep their order.
+    const fn in_flight(&self) -> usize {
+        match self {
+            Self::Cluster(_) => IN_FLIGHT,
+            Self::Directory(_) => 1,
+        }
+    }
+
+    fn sweeps(&self) -> bool {
+        match self {
+            Self::Cluster(writer) => writer.sweeps(),
+            Self::Directory(writer) => writer.sweeps(),
+        }
+    }
+}
+
+impl Sink {
+    /// Starts the task that writes, on the current runtime.
+    pub(crate) fn start(writer: Writer) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), idle: Notify::new() });
+        if writer.sweeps() {
+            shared.lock().queue.push(Key::Sweep, Job::Sweep);
+        }
+        tokio::spawn(run::run(shared.clone(), writer));
+        Self(Arc::new(Handle(shared)))
+    }
+
+    /// Writes the addresses of a Service into its status, and the pool into its annotation; no addresses
+    /// clear both.
+    pub fn assign(&self, service: ObjectKey, addresses: Vec<IpAddr>, pool: Option<PoolName>) {
+        self.push(Key::Service(service.clone()), Job::Assign { service, addresses, pool });
+    }
+
+    /// Tells the user about a Service.
+    pub fn event(&self, service: ObjectKey, event: Event) {
+        let about = ObjectRef { kind: "Service", namespace: service.namespace, name: service.name };
+        self.event_about(about, event);
+    }
+
+    /// Writes whether a configuration object is in force: all of it when `refusals` is empty. It becomes the
+    /// condition `Accepted` of a custom resource, and an event about a ConfigMap, which has no status.
+    pub fn verdict(&self, object: ObjectRef, refusals: Vec<Refusal>) {
+        let mut state = self.0.0.lock();
+        let status = state.configs.entry(object.clone()).or_default();
+        if object.kind == CONFIG_MAP {
+            let before = status.refusals.replace(refusals.clone());
+            drop(state);
+            if let Some(event) = verdict_event(before.as_deref(), &refusals) {
+                self.event_about(object, event);
+            }
+            return;
+        }
+        status.refusals = Some(refusals);
+        state.push_config(object);
+        drop(state);
+        self.0.0.wake.notify_one();
+    }
+
+    /// Writes the counters of the pool that `object` defines; `None` when there is no such pool any more.
+    pub fn usage(&self, object: ObjectRef, usage: Option<Usage>) {
+        if object.kind == CONFIG_MAP {
+            return; // It has no status to write them to.
+        }
+        let mut state = self.0.0.lock();
+        state.configs.entry(object.clone()).or_default().count = usage.map_or(Count::NoPool, Count::Pool);
+        state.push_config(object);
+        drop(state);
+        self.0.0.wake.notify_one();
+    }
+
+    /// Writes what this node announces for a Service; `None` when it announces nothing.
+    pub fn l2_status(&self, service: ObjectKey, status: Option<Status>) {
+        self.push(Key::L2(service.clone()), Job::L2 { service, status });
+    }
+
+    /// How many writes have failed so far, repeated ones included.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.0.0.lock().errors
+    }
+
+    /// Waits until all is written, at most `within`. True when nothing is left.
+    pub async fn flush(&self, within: Duration) -> bool {
+        let shared = &self.0.0;
+        let idle = async {
+            loop {
+                let mut notified = std::pin::pin!(shared.idle.notified());
+                notified.as_mut().enable();
+                if shared.lock().queue.is_empty() {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        tokio::time::timeout(within, idle).await.is_ok()
+    }
+
+    fn event_about(&self, about: ObjectRef, event: Event) {
+        let mut state = self.0.0.lock();
+        state.event += 1;
+        let key = Key::Event(state.event);
+        drop(state);
+        self.push(key, Job::Event { about, event, at: Timestamp::now() });
+    }
+
+    fn push(&self, key: Key, job: Job) {
+        self.0.0.lock().queue.push(key, job);
+        self.0.0.wake.notify_one();
+    }
+}
+
+/// The event about a ConfigMap whose verdict changes; being in order from the start needs none.
+fn verdict_event(before: Option<&[Refusal]>, refusals: &[Refusal]) -> Option<Event> {
+    if before.unwrap_or_default() == refusals {
+        return None;
+    }
+    Some(if refusals.is_empty() {
+        let message = "all of it is in force again".to_string();
+        Event { severity: Severity::Normal, reason: "ConfigAccepted", message }
+    } else {
+        Event { severity: Severity::Warning, reason: "ConfigRefused", message: refusal_text(refusals) }
+    })
+}
+
+/// Refusals as one sentence for a condition or an event.
+pub(crate) fn refusal_text(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl State {
+    fn push_config(&mut self, object: ObjectRef) {
+        let status = &self.configs[&object];
+        // Accepted but without a pool: the object is gone.
+        let gone = object.kind == crate::parse::POOL
+            && status.count == Count::NoPool
+            && status.refusals.as_ref().is_some_and(Vec::is_empty);
+        let status = (!gone).then(|| status.clone());
+        if gone {
+            self.configs.remove(&object);
+        }
+        self.queue.push(Key::Config(object.clone()), Job::Config { object, status });
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.wake.notify_one();
+    }
+}
+
+impl std::fmt::Display for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sweep => f.write_str("the removal of earlier ServiceL2Status objects"),
+            Self::Assign { service, .. } => write!(f, "the addresses of Service {service}"),
+            Self::Config { object, .. } => write!(f, "the status of {object}"),
+            Self::L2 { service, .. } => write!(f, "the ServiceL2Status of Service {service}"),
+            Self::Event { about, event, .. } => write!(f, "the event {} about {about}", event.reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What we write into objects: the values, wherever they go.
+
+use std::net::IpAddr;
+
+use k8s_openapi::{
+    api::core::v1 as core,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    jiff::Timestamp,
+};
+use metal_core::{
+    config::ObjectRef,
+    controller::Usage,
+    event::{Event, Severity},
+    name::{NodeName, ObjectKey},
+    speaker::Status as L2Status,
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    backend::Pod,
+    crd::ACCEPTED,
+    parse::POOL,
+    sink::{ConfigStatus, Count, refusal_text},
+};
+
+/// The label of a `ServiceL2Status` that names its node.
+pub(crate) const NODE_LABEL: &str = "metallb.io/node";
+const SERVICE_LABEL: &str = "metallb.io/service-name";
+const NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
+/// The longest value of a label.
+const LABEL_LENGTH: usize = 63;
+
+/// A Service as the object of an event.
+pub(crate) fn service_ref(service: &ObjectKey) -> ObjectRef {
+    ObjectRef { kind: "Service", namespace: service.namespace.clone(), name: service.name.clone() }
+}
+
+/// `status.loadBalancer.ingress`.
+pub(crate) fn ingress(addresses: &[IpAddr], ip_mode: bool) -> Value {
+    let entry = |ip: &IpAddr| if ip_mode { json!({"ip": ip, "ipMode": "VIP"}) } else { json!({"ip": ip}) };
+    addresses.iter().map(entry).collect()
+}
+
+/// The status of a configuration object. The condition keeps the time of its last transition from the status
+/// that is `there` unless it changes.
+pub(crate) fn config_status(
+    object: &ObjectRef,
+    status: &ConfigStatus,
+    there: &Value,
+    now: Timestamp,
+) -> Value {
+    let mut value = json!({});
+    if object.kind == POOL {
+        // What is no pool has nothing in use and nothing to give.
+        let usage = match status.count {
+            Count::Pool(usage) => usage,
+            Count::NoPool | Count::Unknown => Usage::default(),
+        };
+        let counters = [
+            ("assignedIPv4", usage.assigned_v4),
+            ("assignedIPv6", usage.assigned_v6),
+            ("availableIPv4", usage.available_v4),
+            ("availableIPv6", usage.available_v6),
+        ];
+        let unknown = status.count == Count::Unknown;
+        for (name, count) in counters {
+            // Before the first count, what an earlier incarnation counted is the best there is.
+            let before = there.get(name).and_then(Value::as_i64).filter(|_| unknown);
+            value[name] = before.unwrap_or_else(|| i64::try_from(count).unwrap_or(i64::MAX)).into();
+        }
+    }
+    match &status.refusals {
+        Some(refusals) => {
+            let (status, reason) =
+                if refusals.is_empty() { ("True", ACCEPTED) } else { ("False", "Refused") };
+            let same = accepted(there).filter(|there| there["status"] == status);
+            let since = same.and_then(|there| there.get("lastTransitionTime").cloned());
+            value["conditions"] = json!([{
+                "type": ACCEPTED,
+                "status": status,
+                "reason": reason,
+                "message": refusal_text(refusals),
+                "lastTransitionTime": since.unwrap_or_else(|| json!(Time(now))),
+            }]);
+        }
+        None => {
+            if let Some(condition) = accepted(there) {
+                value["conditions"] = json!([condition]);
+            }
+        }
+    }
+    value
+}
+
+/// Whether writing `wanted` would change nothing of what we own in `there`.
+pub(crate) fn same_config_status(wanted: &Value, there: &Value) -> bool {
+    let Some(wanted) = wanted.as_object() else { return false };
+    wanted.iter().all(|(name, value)| match name.as_str() {
+        "conditions" => accepted(there) == value.get(0),
+        name => there.get(name) == Some(value),
+    })
+}
+
+fn accepted(status: &Value) -> Option<&Value> {
+    status.get("conditions")?.as_array()?.iter().find(|condition| condition["type"] == ACCEPTED)
+}
+
+/// An event, named so that no other has the same name.
+pub(crate) fn event(
+    about: &ObjectRef,
+    event: &Event,
+    at: Timestamp,
+    component: &str,
+    host: Option<&str>,
+) -> core::Event {
+    let api_version =
+        if about.kind == "Service" || about.kind == "ConfigMap" { "v1" } else { "metallb.io/v1beta1" };
+    let mut hash = Sha256::new();
+    hash.update(format!("{component}/{host:?}/{}/{}", event.reason, event.message));
+    let unique = format!("{:x}{}", at.as_nanosecond(), hex(&hash.finalize()[..2]));
+    core::Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{unique}", about.name)),
+            namespace: Some(about.namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        involved_object: core::ObjectReference {
+            api_version: Some(api_version.into()),
+            kind: Some(about.kind.into()),
+            namespace: Some(about.namespace.to_string()),
+            name: Some(about.name.to_string()),
+            ..core::ObjectReference::default()
+        },
+        type_: Some(severity(event.severity).into()),
+        reason: Some(event.reason.into()),
+        message: Some(event.message.clone()),
+        count: Some(1),
+        first_timestamp: Some(Time(at)),
+        last_timestamp: Some(Time(at)),
+        source: Some(core::EventSource { component: Some(component.into()), host: host.map(Into::into) }),
+        reporting_component: Some(component.into()),
+        reporting_instance: Some(host.unwrap_or(component).into()),
+        ..core::Event::default()
+    }
+}
+
+/// The `ServiceL2Status` of one node for one Service.
+#[derive(Clone, Copy)]
+pub(crate) struct L2Object<'a> {
+    pub(crate) node: &'a NodeName,
+    pub(crate) service: &'a ObjectKey,
+    pub(crate) namespace: &'a str,
+    pub(crate) pod: Option<&'a Pod>,
+}
+
+impl L2Object<'_> {
+    /// Always the same for the same node and Service, so that a repeated write meets the same object.
+    pub(crate) fn name(&self) -> String {
+        let hash = Sha256::digest(format!("{}#{}", self.node, self.service));
+        format!("l2-{}", hex(&hash[..10]))
+    }
+
+    /// The object without its status, and with nothing but its status: they are written apart.
+    pub(crate) fn manifests(&self, status: &L2Status) -> (Value, Value) {
+        let head = |more: Value| {
+            let mut object = json!({
+                "apiVersion": "metallb.io/v1beta1",
+                "kind": "ServiceL2Status",
+                "metadata": {"name": self.name(), "namespace": self.namespace},
+            });
+            if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+                object.extend(more);
+            }
+            object
+        };
+        let mut main = head(json!({"spec": {}}));
+        main["metadata"]["labels"] = json!({
+            NODE_LABEL: label(self.node.as_str()),
+            SERVICE_LABEL: label(&self.service.name),
+            NAMESPACE_LABEL: label(&self.service.namespace),
+        });
+        if let Some(pod) = self.pod {
+            let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid});
+            main["metadata"]["ownerReferences"] = json!([owner]);
+        }
+        let interfaces: Vec<_> = status.interfaces.iter().map(|name| json!({"name": name})).collect();
+        let status = head(json!({"status": {
+            "node": self.node.as_str(),
+            "serviceName": &*self.service.name,
+            "serviceNamespace": &*self.service.namespace,
+            "interfaces": interfaces,
+        }}));
+        (main, status)
+    }
+}
+
+/// `text` as the value of a label; what is too long for one is replaced by its hash.
+pub(crate) fn label(text: &str) -> String {
+    if text.len() <= LABEL_LENGTH {
+        return text.into();
+    }
+    hex(&Sha256::digest(text)[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How serious an event is, in the API's words.
+const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Normal => "Normal",
+        Severity::Warning => "Warning",
+    }
+}
