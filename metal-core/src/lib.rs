@@ -12,6 +12,7 @@ pub mod machine;
 pub mod membership;
 pub mod name;
 pub mod net;
+pub mod ownership;
 pub mod reason;
 pub mod request;
 pub mod selector;
