@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Common) -> Result<()> {
     let (mut changes, sink) = backend.start()?;
     let mut driver = Driver {
         clock: Clock::start(),
-        machine: Controller::default(),
+        machine: Controller::new(),
         sink,
         metrics,
         readiness,
