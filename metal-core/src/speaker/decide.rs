@@ -58,7 +58,7 @@ impl Speaker {
     fn stand(&self, link: LinkIndex, address: IpAddr) -> (Standing, Option<Reason>, Option<PoolName>) {
         let pool = self.config.snapshot().pool_of(address);
         let name = pool.map(|pool| pool.name.clone());
-        if let IpAddr::V6(_) = address {
+        if address.is_ipv6() {
             return (Standing::default(), Some(Reason::FamilyNotSupported(Family::V6)), name);
         }
         let (members, candidates) = self.candidates(link);

@@ -82,7 +82,7 @@ fn everybody_is_in_line_in_metallbs_order() {
     let (advertisement, somewhere) = (advertisement(), serving(&["elsewhere"]));
     let carrier = cluster(vec![&advertisement], Some(&somewhere));
     let mut table = Table::new();
-    let order: Vec<_> = table.line(&[carrier.clone()]).unwrap();
+    let order: Vec<_> = table.line(core::slice::from_ref(&carrier)).unwrap();
     let mut expected = ["node-a", "node-b", "node-c"];
     expected.sort_by_key(|name| crate::election::hash(name, "10.20.30.1".parse().unwrap()));
     assert_eq!(order, expected);
