@@ -116,7 +116,13 @@ fn setup(node: NodeName) -> Result<Setup> {
     getrandom::fill(&mut incarnation)
         .and_then(|()| getrandom::fill(&mut seed))
         .context("the kernel gives no random bytes")?;
-    Ok(Setup { node, incarnation, seed: u64::from_ne_bytes(seed), interval_ms: INTERVAL_MS, multiplier: MULTIPLIER })
+    Ok(Setup {
+        node,
+        incarnation,
+        seed: u64::from_ne_bytes(seed),
+        interval_ms: INTERVAL_MS,
+        multiplier: MULTIPLIER,
+    })
 }
 
 fn spawn(
@@ -178,10 +184,7 @@ impl Outbox {
                 self.sink.l2_status(service, status);
             }
             Report::Event { service, event } => {
-                match event.severity {
-                    Severity::Normal => info!(%service, reason = event.reason, "{}", event.message),
-                    Severity::Warning => warn!(%service, reason = event.reason, "{}", event.message),
-                }
+                debug!("event {} about Service {service}: {}", event.reason, event.message);
                 self.sink.event(service, event);
             }
             // The controller writes the verdict to the object; here it is only for the log.
@@ -200,6 +203,8 @@ impl Outbox {
             }
             Report::Note(note) => info!("{note}"),
         }
-        self.metrics.update_errors.inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
+        self.metrics
+            .update_errors
+            .inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
     }
 }
