@@ -141,7 +141,7 @@ fn spawn(
 }
 
 async fn order(orders: &mpsc::Sender<Order>, input: Input<'static>) -> Result<()> {
-    orders.send(Order::Input(input)).await.map_err(|_| anyhow!("the LAN thread has ended"))
+    orders.send(Order::Input(Box::new(input))).await.map_err(|_| anyhow!("the LAN thread has ended"))
 }
 
 fn input(change: Change) -> Option<Input<'static>> {

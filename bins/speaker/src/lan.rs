@@ -35,7 +35,7 @@ use crate::report::{Counters, Report};
 /// What the rest of the process tells the LAN thread.
 pub(crate) enum Order {
     /// An input of the speaker machine.
-    Input(Input<'static>),
+    Input(Box<Input<'static>>),
     /// Send the counters.
     Count(oneshot::Sender<Counters>),
 }
@@ -170,7 +170,7 @@ impl Lan {
 
     fn order(&self, order: Order) {
         match order {
-            Order::Input(input) => self.input(input),
+            Order::Input(input) => self.input(*input),
             Order::Count(reply) => {
                 let machines = self.machines.borrow();
                 // A scrape that went away needs no answer.
