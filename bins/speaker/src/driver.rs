@@ -8,7 +8,7 @@ use metal_core::{
     speaker::{Input, Setup},
 };
 use metal_daemon::{Clock, Readiness, serve, terminated};
-use metal_k8s::{Change, Role, Sink};
+use metal_k8s::{Change, Pod, Role, Sink};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -31,7 +31,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let node = NodeName::from(args.node.as_str());
-    let role = Role::Speaker { node: node.clone(), pod: None };
+    let pod = args.pod_name.zip(args.pod_uid).map(|(name, uid)| Pod { name, uid });
+    let role = Role::Speaker { node: node.clone(), pod };
     let backend = args.common.backend(role, args.node_state.as_deref()).await?;
     let clock = Clock::start();
     let (orders, lan_orders) = mpsc::channel(BACKLOG);
