@@ -34,6 +34,8 @@ pub struct Peer {
     pub tier: u8,
     /// Whether it hears us here: only then it can be told anything.
     pub hears_us: bool,
+    /// It has heard nobody here for a detection time: it sends, but cannot serve.
+    pub deaf: bool,
 
     /// It has echoed a nonce of ours: it is no recording.
     pub(super) trusted: bool,
@@ -41,6 +43,8 @@ pub struct Peer {
     pub(super) highest: u64,
     pub(super) nonce: Nonce,
     pub(super) heard: Heard,
+    /// Since when it hears nobody, or somebody again.
+    heard_since: Instant,
     pub(super) interval: Duration,
     pub(super) multiplier: u8,
     /// Silent until then, it is gone.
@@ -75,11 +79,13 @@ impl Peer {
             flags: Flags::default(),
             tier: 0,
             hears_us: false,
+            deaf: false,
             trusted: false,
             mac,
             highest: 0,
             nonce: Nonce::default(),
             heard: Heard::default(),
+            heard_since: now,
             interval: Duration::ZERO,
             multiplier: 1,
             deadline: now,
@@ -104,10 +110,11 @@ impl Peer {
         self.claims.iter()
     }
 
-    /// Whether it may serve: it neither leaves nor serves this LAN through another link.
+    /// Whether it may serve: it is neither deaf nor about to leave, nor does it serve this LAN through another
+    /// link.
     #[must_use]
     pub const fn stands_in_line(&self) -> bool {
-        !self.flags.contains(Flags::LEAVING) && !self.flags.contains(Flags::STANDBY)
+        !self.deaf && !self.flags.contains(Flags::LEAVING) && !self.flags.contains(Flags::STANDBY)
     }
 
     /// How long it may be silent, by its own word.
@@ -122,6 +129,23 @@ impl Peer {
 
     pub(super) const fn claims_anything(&self) -> bool {
         self.claims_total > 0
+    }
+
+    /// Notes whether it hears us. Who hears nobody for a detection time is deaf; it is cured when it hears us,
+    /// or somebody for as long: only then it has learnt what it missed. Answers whether anything is different.
+    pub(super) fn note_hearing(&mut self, now: Instant, hears_us: bool, heard_nobody_before: bool) -> bool {
+        let before = (self.hears_us, self.deaf);
+        let nobody = self.heard.total == 0;
+        if nobody != heard_nobody_before {
+            self.heard_since = now;
+        }
+        self.hears_us = hears_us;
+        if hears_us {
+            self.deaf = false;
+        } else if now.since(self.heard_since) >= self.detection() {
+            self.deaf = nobody;
+        }
+        before != (self.hears_us, self.deaf)
     }
 
     /// Takes over what a beacon says. Whether it hears us and is trusted is for the caller to judge.

@@ -103,6 +103,7 @@ impl Membership {
         let header = &envelope.header;
         let peer = link.peers.entry(id).or_insert_with(|| Peer::new(now, header, envelope.source));
         peer.highest = header.sequence;
+        let heard_nobody = peer.heard.total == 0;
         let changes = peer.update(header, envelope.source, beacon);
 
         // Who repeats our nonce has heard it. A list that is cut short proves nothing.
@@ -110,8 +111,7 @@ impl Membership {
         let hears_us = echoed || named.unwrap_or(peer.hears_us);
         let joined = echoed && !peer.trusted;
         peer.trusted |= echoed;
-        let facts = changes.facts || peer.hears_us != hears_us;
-        peer.hears_us = hears_us;
+        let facts = peer.note_hearing(now, hears_us, heard_nobody) || changes.facts;
 
         let solicits = peer.flags.contains(Flags::SOLICIT);
         let silent_for = |time: Duration| peer.answered.is_none_or(|last| now.since(last) >= time);
