@@ -1,4 +1,7 @@
 # One verb per job. `make demo` and `make test` do all of their own set-up.
+#
+# Every cargo command selects the whole workspace: the choice of packages decides which features their common
+# dependencies get, and another choice would compile kube once more.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,16 +9,16 @@ SHELL := /bin/bash
 
 export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-BINS := -p metal-controller -p metal-speaker -p metalctl
 LAB ?= --fail kill --runs 3
 
-.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke lab e2e crds bench clean
+.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke manifests lab e2e crds bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Build, then run the lab: a LAN, three nodes, a failure (LAB="--fail link" for another one)
-	cargo build --locked $(BINS)
+	scripts/setup demo
+	cargo build --locked --workspace --bins
 	$(TARGET)/debug/metalctl lab $(LAB)
 
 test: ## Everything that CI runs; about 30 minutes the first time, a few minutes afterwards
@@ -51,18 +54,21 @@ fuzz: ## Run each fuzz target for a short while (FUZZ_SECONDS=10)
 	scripts/fuzz-smoke
 
 bench-smoke: ## Run each benchmark once
-	cargo test --locked -p metal-benches --benches
+	cargo test --locked --workspace --bench arp_reply --bench beacon --bench election --bench ipam
 
-lab: ## The lab as a test: both faults, and the failures it has to report
-	cargo build --locked $(BINS)
-	scripts/lab-test $(TARGET)/debug
+manifests: ## The controller on a directory of manifests
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace --test manifests
 
-e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces (needs root)
-	cargo build --locked $(BINS)
-	cargo test --locked -p metal-tests --test e2e -- --test-threads=1
+lab: ## The lab as a test: both faults, and the failures that it has to report
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace --test lab -- --test-threads=1 --nocapture
+
+e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces
+	scripts/e2e
 
 crds: ## Write the generated files again
-	cargo run --locked -p metalctl -- crds --write deploy/crds
+	cargo run --locked --workspace --bin metalctl -- crds --write deploy/crds
 
 bench: ## The benchmarks, as docs/benchmarks.md quotes them
 	cargo bench -p metal-benches

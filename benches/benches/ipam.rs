@@ -57,7 +57,7 @@ fn allocate_and_release(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("release random+allocate", used), |bencher| {
             bencher.iter(|| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let index = u32::try_from(u64::from(state) * u64::from(used) >> 32).expect("below used");
+                let index = u32::try_from((u64::from(state) * u64::from(used)) >> 32).expect("below used");
                 let released = ipam.release(IpAddr::from((0x0a00_0000 + index * 2).to_be_bytes()));
                 let grant = ipam.allocate(black_box(&demand)).expect("a free address");
                 (released, grant)

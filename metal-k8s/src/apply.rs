@@ -27,7 +27,7 @@ use crate::{
     parse::{L2_ADVERTISEMENT, POOL},
     raw,
     seen::{Seen, Status},
-    sink::{ConfigStatus, Failure, Job},
+    sink::{ConfigStatus, Done, Failure, Job},
     status::{self, L2Object},
     watch::with_causes,
 };
@@ -74,7 +74,7 @@ impl ClusterWriter {
     }
 
     /// Performs `job`. What is there already is not written again.
-    pub(crate) async fn write(&self, job: &Job) -> Result<(), Failure> {
+    pub(crate) async fn write(&self, job: &Job) -> Result<Done, Failure> {
         let result = match job {
             Job::Sweep => self.sweep().await,
             Job::Assign { service, addresses, pool } => self.assign(service, addresses, pool.as_ref()).await,
@@ -87,10 +87,9 @@ impl ClusterWriter {
             Job::Event { about, event, at } => self.event(about, event, *at).await,
         };
         match result {
-            // The object is gone, or will come again with a new verdict.
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Done::Gone),
             Err(error) => Err(failure(&error)),
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Done::Written),
         }
     }
 

@@ -84,24 +84,20 @@ impl Options {
 
 /// A source of inputs together with the place where outputs go.
 #[derive(Clone)]
-pub enum Backend {
-    /// An API server.
-    Cluster {
-        /// What the daemon is.
-        options: Options,
-        /// The connection.
-        client: Client,
-    },
-    /// A directory of manifests, and one for what would be statuses in a cluster.
+pub struct Backend {
+    options: Options,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Cluster(Client),
     Directory {
-        /// What the daemon is.
-        options: Options,
-        /// Where the manifests are.
         manifests: PathBuf,
-        /// Where the controller keeps its state.
+        /// What the controller writes and speakers read.
         state: PathBuf,
-        /// Where a speaker keeps its own.
-        node_state: Option<PathBuf>,
+        /// What this daemon alone writes.
+        own: PathBuf,
     },
 }
 
@@ -159,7 +155,7 @@ impl Backend {
         // The watches and the sink try again by themselves, and say so.
         config.default_retry = false;
         let client = Client::try_from(config).map_err(|error| OpenError::NoCluster(error.to_string()))?;
-        Ok(Self::Cluster { options, client })
+        Ok(Self { options, place: Place::Cluster(client) })
     }
 
     /// Uses the manifests below `manifests`, and `state` for what would be statuses in a cluster. A speaker
@@ -178,20 +174,21 @@ impl Backend {
             path: manifests.into(),
             source,
         })?;
-        let node_state = match &options.role {
-            Role::Controller => None,
+        let own = match &options.role {
+            Role::Controller => state.to_path_buf(),
             Role::Speaker { node, .. } => {
-                Some(node_state.map_or_else(|| state.join("nodes").join(node.as_str()), Path::to_path_buf))
+                node_state.map_or_else(|| state.join("nodes").join(node.as_str()), Path::to_path_buf)
             }
         };
-        for path in [Some(state.join("services")), node_state.clone()].into_iter().flatten() {
+        for path in [state.join("services"), own.clone()] {
             std::fs::create_dir_all(&path).map_err(|source| OpenError::Directory {
                 what: "cannot make the state directory",
                 path,
                 source,
             })?;
         }
-        Ok(Self::Directory { options, manifests: manifests.into(), state: state.into(), node_state })
+        let (manifests, state) = (manifests.into(), state.into());
+        Ok(Self { options, place: Place::Directory { manifests, state, own } })
     }
 
     /// Starts to watch and to write, on the current tokio runtime. The source ends when the changes are
@@ -201,27 +198,29 @@ impl Backend {
     /// When a directory cannot be watched.
     pub fn start(&self) -> Result<(Changes, Sink), OpenError> {
         let (sender, changes) = mpsc::channel(BACKLOG);
-        let sink = match self {
-            Self::Cluster { options, client } => {
+        let options = &self.options;
+        let written = sender.downgrade();
+        let writer = match &self.place {
+            Place::Cluster(client) => {
                 let seen = Seen::default();
                 watch::start(client, options, &seen, &sender);
-                Sink::start(Writer::Cluster(ClusterWriter::new(client.clone(), options.clone(), seen)))
+                Writer::Cluster(Box::new(ClusterWriter::new(client.clone(), options.clone(), seen)))
             }
-            Self::Directory { options, manifests, state, node_state } => {
+            Place::Directory { manifests, state, own } => {
                 files::start(options, manifests, state, sender)?;
-                let own = node_state.as_ref().unwrap_or(state);
-                Sink::start(Writer::Directory(StateWriter::new(state, own, options.clone())))
+                Writer::Directory(StateWriter::new(state, own, options.clone()))
             }
         };
+        let sink = Sink::start(writer, written);
         Ok((changes, sink))
     }
 
     /// The secret that seals the beacons between speakers. The controller makes it where there is none yet; a
     /// speaker waits for it and logs what it waits for.
     pub async fn beacon_key(&self) -> [u8; 32] {
-        match self {
-            Self::Cluster { options, client } => secret::from_cluster(client, options).await,
-            Self::Directory { options, state, .. } => secret::from_directory(state, &options.role).await,
+        match &self.place {
+            Place::Cluster(client) => secret::from_cluster(client, &self.options).await,
+            Place::Directory { state, .. } => secret::from_directory(state, &self.options.role).await,
         }
     }
 }

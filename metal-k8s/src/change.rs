@@ -1,10 +1,10 @@
 //! What both sources tell: one stream of keyed upserts.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 use metal_core::{
     config::{Object, ObjectRef},
-    name::{NodeName, ObjectKey},
+    name::{NodeName, ObjectKey, PoolName},
     view::{EndpointSlice, Node, Service},
 };
 use tokio::sync::mpsc;
@@ -28,6 +28,15 @@ pub enum Change {
     Config(ObjectRef, Option<Object>),
     /// Every kind has been listed completely once. Comes once.
     Synced,
+    /// What [`Sink::assign`](crate::Sink::assign) was told last has been written, and nothing older will be.
+    Written {
+        /// The Service.
+        service: ObjectKey,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+        /// The pool they come from.
+        pool: Option<PoolName>,
+    },
     /// Something the user should repair; what was known before stays. For the log.
     Problem(Problem),
 }

@@ -50,7 +50,9 @@ impl Fake {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::try_from(Config::new(format!("http://127.0.0.1:{}", self.port).parse().unwrap())).unwrap()
+        let mut config = Config::new(format!("http://127.0.0.1:{}", self.port).parse().unwrap());
+        config.default_retry = false;
+        Client::try_from(config).unwrap()
     }
 
     /// All requests so far, which are forgotten.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     annotation::ALLOCATED_FROM,
     backend::{Options, Role},
-    sink::{Failure, Job},
+    sink::{Done, Failure, Job},
     status::{self, L2Object},
 };
 
@@ -53,8 +53,9 @@ impl StateWriter {
     }
 
     /// Performs `job`. What is there already is not written again.
-    pub(crate) fn write(&self, job: &Job) -> Result<(), Failure> {
+    pub(crate) fn write(&self, job: &Job) -> Result<Done, Failure> {
         self.try_write(job)
+            .map(|()| Done::Written)
             .map_err(|(path, error)| Failure { reason: format!("{}: {error}", path.display()), retry: true })
     }
 

@@ -137,7 +137,7 @@ fn runs(process: Option<&mut Process>) -> bool {
 
 fn await_ready(process: &mut Process, namespace: Option<&str>) {
     let url = format!("http://{METRICS}/readyz");
-    let options = ["-sS", "-f", "--noproxy", "*", "--max-time", "2", &url];
+    let options = ["-sS", "--fail-with-body", "--noproxy", "*", "--max-time", "2", &url];
     let inside: Vec<&str> = namespace.map(|node| vec!["netns", "exec", node, "curl"]).unwrap_or_default();
     wait_for(&format!("{url} of {}", process.name()), Duration::from_secs(20), || {
         process.check()?;

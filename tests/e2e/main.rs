@@ -55,6 +55,7 @@ fn wanted(scenario: &Scenario, arguments: &[String]) -> bool {
 
 fn run(selected: &[&Scenario], tools: &std::path::Path) -> ExitCode {
     let logs = tempfile::Builder::new().prefix("metal-e2e-").tempdir().expect("a directory for the logs");
+    sandbox::remove_when_interrupted(logs.path());
     let started = Instant::now();
     let built = catch_unwind(AssertUnwindSafe(|| World::start(logs.path(), tools)));
     let Ok(mut world) = built else {
@@ -66,18 +67,17 @@ fn run(selected: &[&Scenario], tools: &std::path::Path) -> ExitCode {
     for scenario in selected {
         println!("scenario {}", scenario.name);
         let started = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            world.begin();
-            (scenario.run)(&mut world);
-        }));
-        if result.is_err() {
-            world.print_logs();
-            failed.push(scenario.name);
+        if attempt(&mut world, |world| world.begin()).is_err() {
+            failed.push("starting the daemons");
+            break;
         }
+        let result = attempt(&mut world, scenario.run);
         let verdict = if result.is_ok() { "ok" } else { "FAILED" };
         println!("scenario {} ... {verdict} ({:.1} s)\n", scenario.name, started.elapsed().as_secs_f32());
-        if catch_unwind(AssertUnwindSafe(|| world.end())).is_err() {
-            world.print_logs();
+        if result.is_err() {
+            failed.push(scenario.name);
+        }
+        if attempt(&mut world, |world| world.end()).is_err() {
             failed.push("removing what a scenario made");
             break;
         }
@@ -88,6 +88,11 @@ fn run(selected: &[&Scenario], tools: &std::path::Path) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     fail(logs, &failed)
+}
+
+/// Goes on after a panic; whose cause is in the logs that it prints.
+fn attempt(world: &mut World, step: impl FnOnce(&mut World)) -> Result<(), ()> {
+    catch_unwind(AssertUnwindSafe(|| step(world))).map_err(|_| world.print_logs())
 }
 
 /// Names what failed and keeps the logs.

@@ -15,23 +15,20 @@ pub(crate) struct Served {
     pub(crate) pod: String,
 }
 
-/// Fetches a page with `curl` in the client's namespace. Fails unless the status is 200, a Pod's own
-/// text arrives, and the client's neighbour entry and the Pod agree about the forwarding node.
-pub(crate) fn fetch(address: &str, port: u16) -> Result<Served, String> {
+/// A page, as a Pod served it.
+pub(crate) struct Page {
+    forwarder: &'static str,
+    pod: String,
+}
+
+/// Fetches a page with `curl` in the client's namespace. Fails unless the status is 200 and the text is
+/// a Pod's own, with the node from which the request came.
+pub(crate) fn get(address: &str, port: u16) -> Result<Page, String> {
     let url = format!("http://{address}:{port}/");
-    let options = [
-        "-sS",
-        "--noproxy",
-        "*",
-        "--connect-timeout",
-        "1",
-        "--max-time",
-        "2",
-        "-w",
-        "status=%{http_code}",
-        &url,
-    ];
-    let page = run("ip", &[&["netns", "exec", CLIENT, "curl"], &options[..]].concat())?;
+    // A packet that comes before kube-proxy knows the Service spoils its connection, not the next one.
+    let patience = ["--connect-timeout", "1", "--max-time", "2"];
+    let options = ["-sS", "--noproxy", "*", "-w", "status=%{http_code}", &url];
+    let page = run("ip", &[&["netns", "exec", CLIENT, "curl"], &patience[..], &options[..]].concat())?;
     let field = |name: &str| {
         let found = page.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         found.ok_or_else(|| format!("{url} answered without \"{name}\": {page}"))
@@ -40,9 +37,15 @@ pub(crate) fn fetch(address: &str, port: u16) -> Result<Served, String> {
     let source = field("source")?;
     let forwarder =
         node_of_source(source).ok_or_else(|| format!("{url}: the Pod saw {source}, which is no node"))?;
+    Ok(Page { forwarder, pod: field("pod")?.to_owned() })
+}
+
+/// Like [`get`]; fails unless the client's neighbour entry and the Pod agree about the forwarding node.
+pub(crate) fn fetch(address: &str, port: u16) -> Result<Served, String> {
+    let Page { forwarder, pod } = get(address, port)?;
     let node = neighbour(address)?;
-    ensure(node == forwarder, || format!("{url}: sent to {node}, but {forwarder} forwarded it"))?;
-    Ok(Served { node, pod: field("pod")?.to_owned() })
+    ensure(node == forwarder, || format!("{address}: sent to {node}, but {forwarder} forwarded it"))?;
+    Ok(Served { node, pod })
 }
 
 /// The node that the client's neighbour entry for an address names.

@@ -6,9 +6,12 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// Set inside the sandbox to the directory of the control plane's programs.
 const INSIDE: &str = "METAL_E2E_TOOLS";
+
+static LOGS: OnceLock<PathBuf> = OnceLock::new();
 
 /// The programs that the rack is made of; `scripts/setup` installs them.
 const PROGRAMS: [&str; 9] =
@@ -54,6 +57,11 @@ pub(crate) fn enter() -> Result<PathBuf, String> {
     Err(format!("unshare does not run: {error}"))
 }
 
+/// Names the directory that is to vanish when the run is interrupted.
+pub(crate) fn remove_when_interrupted(directory: &Path) {
+    LOGS.get_or_init(|| directory.to_owned());
+}
+
 /// Gives the sandbox its own places for what programs write outside of their directories.
 fn furnish() -> Result<(), String> {
     // The first process of a PID namespace ignores signals that it has no handler for.
@@ -67,6 +75,10 @@ fn furnish() -> Result<(), String> {
                 _ = terminate.recv() => {}
             }
         });
+        if let Some(logs) = LOGS.get() {
+            // Its writers still run; what they add in this moment stays.
+            let _best_effort = std::fs::remove_dir_all(logs);
+        }
         std::process::exit(130);
     });
     for directory in ["/run", "/var/lib/nginx", "/var/log/nginx"] {

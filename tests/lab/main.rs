@@ -1,5 +1,7 @@
 //! The lab as its user runs it: real daemons, a LAN of namespaces, a failure, a takeover.
 
+#![allow(clippy::print_stdout, reason = "the numbers of a run, for its record")]
+
 use std::process::{Command, Output};
 
 use metal_tests::process::binary;

@@ -96,11 +96,12 @@ impl Directory {
         let file = self.state().join("events.jsonl");
         wait_for(&format!("event {reason} about {service}"), PATIENCE, || {
             let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-            let found = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|event| {
-                event["involvedObject"]["name"] == service
-                    && event["reason"] == reason
-                    && event["message"].as_str().is_some_and(|message| message.contains(part))
-            });
+            let found =
+                text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|event| {
+                    event["involvedObject"]["name"] == service
+                        && event["reason"] == reason
+                        && event["message"].as_str().is_some_and(|message| message.contains(part))
+                });
             ensure(found, || text)
         });
     }
@@ -135,7 +136,10 @@ impl Directory {
     fn accepted(&self, pool: &str) -> Result<Value, String> {
         let object = read(&self.pool_file(pool))?;
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.into_iter().find(|condition| condition["type"] == "Accepted").ok_or_else(|| object.to_string())
+        conditions
+            .into_iter()
+            .find(|condition| condition["type"] == "Accepted")
+            .ok_or_else(|| object.to_string())
     }
 
     fn pool_file(&self, pool: &str) -> PathBuf {

@@ -119,7 +119,10 @@ data:
     - {name: first, protocol: layer2, addresses: [198.51.100.1-198.51.100.9]}
 ";
     lab.write("old.yaml", old);
-    lab.write("empty.yaml", &old.replace("name: config,", "name: metallb-config,").replace("    - {", "    # - {"));
+    lab.write(
+        "empty.yaml",
+        &old.replace("name: config,", "name: metallb-config,").replace("    - {", "    # - {"),
+    );
     lab.write("new.yaml", &pool("first", "192.0.2.1-192.0.2.9"));
     lab.write("web.yaml", &service("web", "annotations: {metallb.universe.tf/address-pool: default}"));
     lab.write("two.yaml", &service("two", "annotations: {metallb.io/address-pool: first}"));

@@ -1,4 +1,5 @@
 //! Whole clusters in virtual time.
+#![allow(clippy::print_stderr, reason = "a failing seed says how to repeat it")]
 
 mod failover;
 mod hostile;

@@ -52,13 +52,14 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The directive of `tracing` for this level; libraries stay at warnings unless all is wanted.
+    /// The directive of `tracing` for this level; libraries stay at warnings unless all is wanted. What kube
+    /// warns of, the watches report themselves.
     pub(crate) const fn directive(self) -> &'static str {
         match self {
             Self::All => "trace",
-            Self::Debug => "warn,metal=debug,metal_k8s=debug,metal_net=debug",
-            Self::Info => "warn,metal=info,metal_k8s=info,metal_net=info",
-            Self::Warn => "warn",
+            Self::Debug => "warn,kube_runtime=error,metal=debug,metal_k8s=debug,metal_net=debug",
+            Self::Info => "warn,kube_runtime=error,metal=info,metal_k8s=info,metal_net=info",
+            Self::Warn => "warn,kube_runtime=error",
             Self::Error => "error",
             Self::None => "off",
         }

@@ -107,7 +107,9 @@ impl Driver {
                 Output::Note(note) => info!("{note}"),
             }
         }
-        self.metrics.update_errors.inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
+        self.metrics
+            .update_errors
+            .inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
     }
 
     fn verdict(&mut self, object: ObjectRef, refusals: Vec<Refusal>) {

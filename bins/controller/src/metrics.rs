@@ -67,9 +67,14 @@ impl Metrics {
         let pool = &[pool.as_str()];
         let gauges = &self.pools;
         let Some(usage) = usage else {
-            for gauge in
-                [&gauges.total, &gauges.total_v4, &gauges.total_v6, &gauges.used, &gauges.used_v4, &gauges.used_v6]
-            {
+            for gauge in [
+                &gauges.total,
+                &gauges.total_v4,
+                &gauges.total_v6,
+                &gauges.used,
+                &gauges.used_v4,
+                &gauges.used_v6,
+            ] {
                 // A pool that never had series is no mistake.
                 let _ = gauge.remove_label_values(pool);
             }

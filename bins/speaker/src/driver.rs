@@ -8,7 +8,7 @@ use metal_core::{
     speaker::{Input, Setup},
 };
 use metal_daemon::{Clock, Readiness, serve, terminated};
-use metal_k8s::{Change, Role, Sink};
+use metal_k8s::{Change, Pod, Role, Sink};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -31,7 +31,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let node = NodeName::from(args.node.as_str());
-    let role = Role::Speaker { node: node.clone(), pod: None };
+    let pod = args.pod_name.zip(args.pod_uid).map(|(name, uid)| Pod { name, uid });
+    let role = Role::Speaker { node: node.clone(), pod };
     let backend = args.common.backend(role, args.node_state.as_deref()).await?;
     let clock = Clock::start();
     let (orders, lan_orders) = mpsc::channel(BACKLOG);
@@ -116,7 +117,13 @@ fn setup(node: NodeName) -> Result<Setup> {
     getrandom::fill(&mut incarnation)
         .and_then(|()| getrandom::fill(&mut seed))
         .context("the kernel gives no random bytes")?;
-    Ok(Setup { node, incarnation, seed: u64::from_ne_bytes(seed), interval_ms: INTERVAL_MS, multiplier: MULTIPLIER })
+    Ok(Setup {
+        node,
+        incarnation,
+        seed: u64::from_ne_bytes(seed),
+        interval_ms: INTERVAL_MS,
+        multiplier: MULTIPLIER,
+    })
 }
 
 fn spawn(
@@ -135,7 +142,7 @@ fn spawn(
 }
 
 async fn order(orders: &mpsc::Sender<Order>, input: Input<'static>) -> Result<()> {
-    orders.send(Order::Input(input)).await.map_err(|_| anyhow!("the LAN thread has ended"))
+    orders.send(Order::Input(Box::new(input))).await.map_err(|_| anyhow!("the LAN thread has ended"))
 }
 
 fn input(change: Change) -> Option<Input<'static>> {
@@ -178,10 +185,7 @@ impl Outbox {
                 self.sink.l2_status(service, status);
             }
             Report::Event { service, event } => {
-                match event.severity {
-                    Severity::Normal => info!(%service, reason = event.reason, "{}", event.message),
-                    Severity::Warning => warn!(%service, reason = event.reason, "{}", event.message),
-                }
+                debug!("event {} about Service {service}: {}", event.reason, event.message);
                 self.sink.event(service, event);
             }
             // The controller writes the verdict to the object; here it is only for the log.
@@ -200,6 +204,8 @@ impl Outbox {
             }
             Report::Note(note) => info!("{note}"),
         }
-        self.metrics.update_errors.inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
+        self.metrics
+            .update_errors
+            .inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    io,
+    fmt,
     net::IpAddr,
     rc::Rc,
     time::Duration,
@@ -20,7 +20,10 @@ use metal_core::{
     view::{Link, LinkIndex},
 };
 use metal_daemon::Clock;
-use metal_net::{Filter, LinkEvent, LinkMonitor, PacketSocket, packet::is_gone};
+use metal_net::{
+    Filter, LinkEvent, LinkMonitor, PacketSocket,
+    packet::{is_full, is_gone},
+};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::{JoinHandle, LocalSet, spawn_local},
@@ -32,7 +35,7 @@ use crate::report::{Counters, Report};
 /// What the rest of the process tells the LAN thread.
 pub(crate) enum Order {
     /// An input of the speaker machine.
-    Input(Input<'static>),
+    Input(Box<Input<'static>>),
     /// Send the counters.
     Count(oneshot::Sender<Counters>),
 }
@@ -132,10 +135,19 @@ impl Drop for Sockets {
 }
 
 /// Which machine a frame is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Kind {
     Beacon,
     Arp,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Beacon => "beacon",
+            Self::Arp => "ARP",
+        })
+    }
 }
 
 /// Frames taken from a socket before timers get their turn: enough for any burst, and bounded.
@@ -158,7 +170,7 @@ impl Lan {
 
     fn order(&self, order: Order) {
         match order {
-            Order::Input(input) => self.input(input),
+            Order::Input(input) => self.input(*input),
             Order::Count(reply) => {
                 let machines = self.machines.borrow();
                 // A scrape that went away needs no answer.
@@ -256,8 +268,10 @@ impl Lan {
             .and_then(|beacons| open(Filter::Arp).map(|arp| (beacons, arp)))
         {
             Ok((beacons, arp)) => {
-                let readers =
-                    [self.reader(link, Kind::Beacon, beacons.clone()), self.reader(link, Kind::Arp, arp.clone())];
+                let readers = [
+                    self.reader(link, Kind::Beacon, beacons.clone()),
+                    self.reader(link, Kind::Arp, arp.clone()),
+                ];
                 self.sockets.borrow_mut().insert(link, Sockets { beacons, arp, readers });
             }
             // The link went away since; netlink will say so.
@@ -276,7 +290,7 @@ impl Lan {
                     // Shown once; the socket works again when the link does.
                     Err(error) if is_gone(&error) => debug!("interface {link}: {error}"),
                     Err(error) => {
-                        warn!("cannot read {kind:?} frames on interface {link}: {error}; trying again");
+                        warn!("cannot read {kind} frames on interface {link}: {error}; trying again");
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 }
@@ -306,17 +320,18 @@ impl Lan {
         };
         match socket.try_send(frame) {
             Ok(()) => {}
-            Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::WouldBlock => {
-                debug!("{kind:?} frame on interface {link} not sent: {error}");
+            Err(error) if is_gone(&error) || is_full(&error) => {
+                debug!("{kind} frame on interface {link} not sent: {error}");
             }
-            Err(error) => warn!("cannot send a {kind:?} frame on interface {link}: {error}"),
+            Err(error) => warn!("{kind} frame on interface {link} not sent: {error}"),
         }
     }
 }
 
 impl Machines {
     fn link_name(&self, index: LinkIndex) -> String {
-        let name = self.speaker.links().find(|(other, ..)| *other == index).map(|(_, name, _)| name.to_owned());
+        let name =
+            self.speaker.links().find(|(other, ..)| *other == index).map(|(_, name, _)| name.to_owned());
         name.unwrap_or_else(|| format!("interface {index}"))
     }
 

@@ -24,6 +24,14 @@ struct Args {
     #[arg(long, alias = "node-name", env = "METALLB_NODE_NAME", value_name = "NAME")]
     node: String,
 
+    /// Name of the Pod it runs in: the owner of the status objects it writes
+    #[arg(long, env = "METALLB_POD_NAME", value_name = "NAME", requires = "pod_uid")]
+    pod_name: Option<String>,
+
+    /// Uid of that Pod
+    #[arg(long, env = "METAL_POD_UID", value_name = "UID", requires = "pod_name")]
+    pod_uid: Option<String>,
+
     /// Where this speaker keeps its own state; with --manifests STATE/nodes/NAME by default
     #[arg(long, value_name = "DIR")]
     node_state: Option<PathBuf>,

@@ -57,7 +57,10 @@ impl Metrics {
         Ok(Self {
             updates: counter("metallb_k8s_client_updates_total", "Changes taken in")?,
             update_errors: counter("metallb_k8s_client_update_errors_total", "Writes that failed")?,
-            config_loaded: gauge("metallb_k8s_client_config_loaded_bool", "1 once everything has been listed")?,
+            config_loaded: gauge(
+                "metallb_k8s_client_config_loaded_bool",
+                "1 once everything has been listed",
+            )?,
             config_stale: gauge(
                 "metallb_k8s_client_config_stale_bool",
                 "1 while a configuration object is refused",
@@ -67,7 +70,11 @@ impl Metrics {
                 "1 for each address this node answers for",
                 &["service", "protocol", "node", "ip"],
             )?,
-            requests: counters("metallb_layer2_requests_received", "ARP requests for owned addresses", &["ip"])?,
+            requests: counters(
+                "metallb_layer2_requests_received",
+                "ARP requests for owned addresses",
+                &["ip"],
+            )?,
             responses: counters("metallb_layer2_responses_sent", "ARP answers", &["ip"])?,
             gratuitous: counters("metallb_layer2_gratuitous_sent", "Gratuitous ARP frames", &["ip"])?,
             members: gauges(
@@ -75,9 +82,11 @@ impl Metrics {
                 "Speakers alive on a link, this one not counted",
                 &["interface"],
             )?,
-            beacons: counters("metal_speaker_beacons_total", "Frames between speakers, by what became of them", &[
-                "result",
-            ])?,
+            beacons: counters(
+                "metal_speaker_beacons_total",
+                "Frames between speakers, by what became of them",
+                &["result"],
+            )?,
             node,
             shown: Arc::default(),
             registry,

@@ -1,9 +1,6 @@
 //! What the LAN thread tells the rest of the process.
 
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-};
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use metal_arp::announcer::Announcer;
 use metal_core::{

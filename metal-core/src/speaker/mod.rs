@@ -1,6 +1,6 @@
 //! The speaker: what this node announces.
 //!
-//! [`Speaker`] puts the parts together: [`membership`](crate::membership) says who is alive on each link,
+//! [`Speaker`] puts the parts together: [`membership`] says who is alive on each link,
 //! [`l2`] who is in line for an address there, [`ownership`](crate::ownership) who of those answers. Inputs
 //! only mark what has to be decided again; polling decides one thing at a time and emits the difference.
 

@@ -228,7 +228,7 @@ async fn what_is_gone_is_no_failure_and_what_is_away_is_tried_again() {
     let (writer, _) = writer(&fake, Role::Controller);
     let assign =
         |name: &str| Job::Assign { service: ObjectKey::new("shop", name), addresses: vec![], pool: None };
-    writer.write(&assign("web")).await.unwrap();
+    assert_eq!(writer.write(&assign("web")).await.unwrap(), Done::Gone);
     let failure = writer.write(&assign("other")).await.unwrap_err();
     assert!(failure.retry && failure.reason.contains("busy"), "{failure:?}");
 }

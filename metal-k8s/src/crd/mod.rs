@@ -35,14 +35,14 @@ pub struct File {
 /// Never: the definitions are constants that serialize.
 #[must_use]
 pub fn all() -> Vec<File> {
-    let mut l2_status = json(&ServiceL2Status::crd());
-    // There is nothing to specify, so MetalLB does not require it.
-    for version in l2_status["spec"]["versions"].as_array_mut().into_iter().flatten() {
-        if let Some(required) = version.pointer_mut("/schema/openAPIV3Schema/required") {
-            *required = Value::Array(Vec::new());
-        }
-    }
-    [json(&IPAddressPool::crd()), json(&L2Advertisement::crd()), l2_status].into_iter().map(file).collect()
+    [
+        json(&IPAddressPool::crd()),
+        without_required_spec(json(&L2Advertisement::crd())),
+        without_required_spec(json(&ServiceL2Status::crd())),
+    ]
+    .into_iter()
+    .map(file)
+    .collect()
 }
 
 /// Writes [`all`] into `directory`, which is made where it does not exist.
@@ -59,6 +59,16 @@ pub fn write(directory: &Path) -> io::Result<()> {
 
 fn json(definition: &impl serde::Serialize) -> Value {
     serde_json::to_value(definition).expect("a definition serializes")
+}
+
+/// MetalLB has no required field in it, so that an object without it is common.
+fn without_required_spec(mut definition: Value) -> Value {
+    for version in definition["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        if let Some(Value::Object(schema)) = version.pointer_mut("/schema/openAPIV3Schema") {
+            schema.remove("required");
+        }
+    }
+    definition
 }
 
 fn file(mut definition: Value) -> File {
@@ -143,8 +153,10 @@ mod tests {
         let weight = &schema(1)["properties"]["spec"]["properties"]["preferredNodeSelectors"]["items"]["properties"]
             ["weight"];
         assert_eq!((weight["minimum"].as_f64(), weight["maximum"].as_f64()), (Some(1.0), Some(100.0)));
+        assert_eq!(pool["required"], serde_json::json!(["spec"]));
+        assert!(schema(1).get("required").is_none());
         let l2 = schema(2);
-        assert_eq!(l2["required"], serde_json::json!([]));
+        assert!(l2.get("required").is_none());
         assert_eq!(
             l2["properties"]["status"]["properties"]["node"]["x-kubernetes-validations"][0]["rule"],
             "self == oldSelf"

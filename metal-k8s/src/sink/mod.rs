@@ -21,10 +21,10 @@ use metal_core::{
     name::{ObjectKey, PoolName},
     speaker::Status,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use self::queue::Queue;
-use crate::{apply::ClusterWriter, parse::CONFIG_MAP, state::StateWriter};
+use crate::{apply::ClusterWriter, change::Change, parse::CONFIG_MAP, state::StateWriter};
 
 /// Writes under way at one time: more only queue in the API server.
 const IN_FLIGHT: usize = 8;
@@ -99,6 +99,15 @@ pub(crate) enum Count {
     Pool(Usage),
 }
 
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// What was to be written is there.
+    Written,
+    /// The object is gone.
+    Gone,
+}
+
 /// Why a write failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -111,13 +120,13 @@ pub(crate) struct Failure {
 /// What performs the jobs.
 pub(crate) enum Writer {
     /// An API server.
-    Cluster(ClusterWriter),
+    Cluster(Box<ClusterWriter>),
     /// A state directory.
     Directory(StateWriter),
 }
 
 impl Writer {
-    async fn write(&self, job: &Job) -> Result<(), Failure> {
+    async fn write(&self, job: &Job) -> Result<Done, Failure> {
         match self {
             Self::Cluster(writer) => match tokio::time::timeout(PATIENCE, writer.write(job)).await {
                 Ok(result) => result,
@@ -153,12 +162,14 @@ impl Writer {
 
 impl Sink {
     /// Starts the task that writes, on the current runtime.
-    pub(crate) fn start(writer: Writer) -> Self {
+    pub(crate) fn start(writer: Writer, changes: mpsc::WeakSender<Change>) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), idle: Notify::new() });
         if writer.sweeps() {
             shared.lock().queue.push(Key::Sweep, Job::Sweep);
         }
-        tokio::spawn(run::run(shared.clone(), writer));
+        let (written, reports) = mpsc::unbounded_channel();
+        tokio::spawn(forward(reports, changes));
+        tokio::spawn(run::run(shared.clone(), writer, written));
         Self(Arc::new(Handle(shared)))
     }
 
@@ -246,6 +257,16 @@ impl Sink {
     }
 }
 
+/// Hands reports on without keeping the stream of changes open, or a write waiting for its consumer.
+async fn forward(mut reports: mpsc::UnboundedReceiver<Change>, changes: mpsc::WeakSender<Change>) {
+    while let Some(report) = reports.recv().await {
+        let Some(changes) = changes.upgrade() else { return };
+        if changes.send(report).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// The event about a ConfigMap whose verdict changes; being in order from the start needs none.
 fn verdict_event(before: Option<&[Refusal]>, refusals: &[Refusal]) -> Option<Event> {
     if before.unwrap_or_default() == refusals {
@@ -267,14 +288,11 @@ pub(crate) fn refusal_text(refusals: &[Refusal]) -> String {
 impl State {
     fn push_config(&mut self, object: ObjectRef) {
         let status = &self.configs[&object];
-        // Accepted but without a pool: the object is gone.
+        // Not refused and yet no pool: the object is gone.
         let gone = object.kind == crate::parse::POOL
             && status.count == Count::NoPool
-            && status.refusals.as_ref().is_some_and(Vec::is_empty);
+            && status.refusals.as_ref().is_none_or(Vec::is_empty);
         let status = (!gone).then(|| status.clone());
-        if gone {
-            self.configs.remove(&object);
-        }
         self.queue.push(Key::Config(object.clone()), Job::Config { object, status });
     }
 }

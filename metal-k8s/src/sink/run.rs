@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
-use super::{Failure, Job, Key, Shared, Writer};
+use super::{Done, Failure, Job, Key, Shared, Writer};
+use crate::change::Change;
 
-type Write<'a> = BoxFuture<'a, (Key, Job, Result<(), Failure>)>;
+type Write<'a> = BoxFuture<'a, (Key, Job, Result<Done, Failure>)>;
 
 /// Performs what is queued until the sink is closed.
-pub(super) async fn run(shared: Arc<Shared>, writer: Writer) {
+pub(super) async fn run(shared: Arc<Shared>, writer: Writer, written: mpsc::UnboundedSender<Change>) {
     let mut writes: FuturesUnordered<Write<'_>> = FuturesUnordered::new();
     let mut log = Log::default();
     loop {
@@ -47,7 +48,14 @@ pub(super) async fn run(shared: Arc<Shared>, writer: Writer) {
                 state.errors += u64::from(result.is_err());
                 match result {
                     Err(Failure { retry: true, .. }) => state.queue.failed(key, job, Instant::now()),
-                    _ => state.queue.done(&key),
+                    Err(_) => state.queue.done(&key),
+                    Ok(done) => {
+                        state.queue.done(&key);
+                        if let (Done::Written, Job::Assign { service, addresses, pool }) = (done, job) {
+                            // Nobody may want to know any more.
+                            let _ = written.send(Change::Written { service, addresses, pool });
+                        }
+                    }
                 }
                 if state.queue.is_empty() {
                     shared.idle.notify_waiters();
@@ -66,9 +74,9 @@ struct Log {
 }
 
 impl Log {
-    fn result(&mut self, job: &Job, result: &Result<(), Failure>) {
+    fn result(&mut self, job: &Job, result: &Result<Done, Failure>) {
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 if self.last.take().is_some() {
                     tracing::info!("writing works again");
                 }

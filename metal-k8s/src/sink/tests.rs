@@ -12,8 +12,14 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn sink(directory: &Path, role: Role) -> Sink {
+    start(directory, role).0
+}
+
+fn start(directory: &Path, role: Role) -> (Sink, mpsc::Sender<Change>, mpsc::Receiver<Change>) {
     let own = directory.join("own");
-    Sink::start(Writer::Directory(StateWriter::new(directory, &own, Options::new(role))))
+    let (sender, changes) = mpsc::channel(1);
+    let writer = Writer::Directory(StateWriter::new(directory, &own, Options::new(role)));
+    (Sink::start(writer, sender.downgrade()), sender, changes)
 }
 
 fn speaker() -> Role {
@@ -193,7 +199,29 @@ async fn a_failed_write_is_tried_again() {
     let sink = sink(directory.path(), Role::Controller);
     sink.assign(ObjectKey::new("shop", "web"), vec!["192.0.2.1".parse().unwrap()], None);
     assert!(!sink.flush(Duration::from_millis(50)).await);
+    assert!(sink.errors() > 0);
     fs::remove_file(&services).unwrap();
     assert!(sink.flush(DEADLINE).await);
     assert!(services.join("shop/web.json").exists());
+}
+
+#[tokio::test]
+async fn what_was_assigned_last_is_reported_as_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sink, sender, mut changes) = start(directory.path(), Role::Controller);
+    let service = ObjectKey::new("shop", "web");
+    for last in 1..=3 {
+        sink.assign(service.clone(), vec![IpAddr::from([192, 0, 2, last])], Some("first".into()));
+    }
+    assert!(sink.flush(DEADLINE).await, "nobody has to listen");
+    let change = tokio::time::timeout(DEADLINE, changes.recv()).await.unwrap();
+    let addresses = vec!["192.0.2.3".parse().unwrap()];
+    assert_eq!(
+        change,
+        Some(Change::Written { service: service.clone(), addresses, pool: Some("first".into()) })
+    );
+    drop(sender);
+    assert_eq!(changes.recv().await, None, "the sink does not keep the stream open");
+    sink.assign(service, vec![], None);
+    assert!(sink.flush(DEADLINE).await);
 }

@@ -74,6 +74,13 @@ pub fn is_gone(error: &io::Error) -> bool {
     opening.map_or_else(|| names_no_link(error), OpenError::is_gone)
 }
 
+/// Whether `error` says that a frame was not sent because the queue before it is full. A link that has just
+/// lost its carrier answers like this as well.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
 /// Why a packet socket could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {step} a packet socket on interface {link}: {source}{}", hint(source))]

@@ -1,6 +1,7 @@
 //! What the user sees while the lab runs: one line per step, and a line that is rewritten while waiting.
 
 use std::{
+    collections::HashSet,
     fmt::Display,
     io::{self, IsTerminal, Write},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -20,6 +21,8 @@ pub(crate) struct Console {
     verbose: bool,
     /// Whether the last line is one to be rewritten.
     progress: Mutex<bool>,
+    /// What daemons have complained about. All read the same manifests: a mistake in these is told once.
+    told: Mutex<HashSet<String>>,
 }
 
 /// How a step is marked.
@@ -37,7 +40,14 @@ impl Console {
     /// Time counts from now on.
     pub(crate) fn new(document: bool, verbose: bool) -> Self {
         let terminal = if document { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-        Self { begin: Instant::now(), document, terminal, verbose, progress: Mutex::new(false) }
+        Self {
+            begin: Instant::now(),
+            document,
+            terminal,
+            verbose,
+            progress: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// Prints something that went as planned.
@@ -63,12 +73,17 @@ impl Console {
         self.write(format_args!("{text}\n"));
     }
 
-    /// Passes on what a daemon logged: warnings and errors, or everything if the user asked for it.
+    /// Passes on what a daemon logged: warnings and errors, each once, or everything if the user asked for it.
     pub(crate) fn log(&self, source: &str, line: &str) {
         let level = level(line);
         if !self.verbose && !matches!(level, Some("WARN" | "ERROR")) {
             return;
         }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.verbose && !told.insert(message(line).to_owned()) {
+            return;
+        }
+        drop(told);
         let source = format!("{source}:");
         let source = match level {
             Some("ERROR") => source.red().to_string(),

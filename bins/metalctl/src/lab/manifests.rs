@@ -1,6 +1,7 @@
 //! The lab's own configuration, and the Services that a directory of manifests asks for.
 
 use std::{
+    collections::BTreeMap,
     fmt::{self, Write as _},
     fs, io,
     path::{Path, PathBuf},
@@ -129,8 +130,14 @@ endpoints:
     yaml
 }
 
-/// What a directory of manifests asks for, sorted. A file that cannot be read is left to the daemons, which
-/// say what is wrong with it.
+/// A directory of manifests, read again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifests {
+    directory: PathBuf,
+    files: BTreeMap<PathBuf, Wanted>,
+}
+
+/// What manifests ask for, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The Services of type LoadBalancer.
@@ -139,23 +146,42 @@ pub(crate) struct Wanted {
     pub(crate) nodes: Vec<String>,
 }
 
-impl Wanted {
-    /// Reads it.
-    pub(crate) fn read(directory: &Path) -> Self {
-        let mut wanted = Self::default();
-        for file in files(directory) {
-            let Ok(text) = fs::read_to_string(&file) else { continue };
-            let Ok(documents) = serde_saphyr::from_multiple::<serde_json::Value>(&text) else { continue };
-            for document in documents {
-                let items = document.get("items").and_then(|items| items.as_array()).cloned();
-                items.unwrap_or_else(|| vec![document]).into_iter().for_each(|item| wanted.add(item));
-            }
+impl Manifests {
+    /// The manifests below `directory`.
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), files: BTreeMap::new() }
+    }
+
+    /// Reads them. A file that cannot be read counts as it was before; the daemons do the same, and say what
+    /// is wrong with it.
+    pub(crate) fn read(&mut self) -> Wanted {
+        let files = files(&self.directory).into_iter().filter_map(|file| {
+            let text = fs::read_to_string(&file).ok();
+            let wanted = text.and_then(|text| Wanted::parse(&text)).or_else(|| self.files.remove(&file))?;
+            Some((file, wanted))
+        });
+        self.files = files.collect();
+        let mut all = Wanted::default();
+        for wanted in self.files.values() {
+            all.services.extend_from_slice(&wanted.services);
+            all.nodes.extend_from_slice(&wanted.nodes);
         }
-        wanted.services.sort();
-        wanted.services.dedup_by(|one, other| (&one.namespace, &one.name) == (&other.namespace, &other.name));
-        wanted.nodes.sort();
-        wanted.nodes.dedup();
-        wanted
+        all.services.sort();
+        all.services.dedup_by(|one, other| (&one.namespace, &one.name) == (&other.namespace, &other.name));
+        all.nodes.sort();
+        all.nodes.dedup();
+        all
+    }
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Option<Self> {
+        let mut wanted = Self::default();
+        for document in serde_saphyr::from_multiple::<serde_json::Value>(text).ok()? {
+            let items = document.get("items").and_then(|items| items.as_array()).cloned();
+            items.unwrap_or_else(|| vec![document]).into_iter().for_each(|item| wanted.add(item));
+        }
+        Some(wanted)
     }
 
     fn add(&mut self, document: serde_json::Value) {
@@ -235,7 +261,7 @@ mod tests {
         let expected =
             |name: &str, port| Service { namespace: "default".into(), name: name.into(), tcp: vec![port] };
         let services = vec![expected("web", 80), expected("web-2", 8080)];
-        assert_eq!(Wanted::read(scratch.path()), Wanted { services, nodes });
+        assert_eq!(Manifests::new(scratch.path()).read(), Wanted { services, nodes });
         for file in files(scratch.path()) {
             let text = fs::read_to_string(&file).unwrap();
             let documents = serde_saphyr::from_multiple::<serde_json::Value>(&text).unwrap();
@@ -266,6 +292,22 @@ mod tests {
         );
         put("node.yaml", "kind: Node\nmetadata: {name: n9}\nspec: {podCIDR: 10.244.9.0/24}\n");
         let dns = Service { namespace: "kube-system".into(), name: "dns".into(), tcp: vec![5353] };
-        assert_eq!(Wanted::read(scratch.path()), Wanted { services: vec![dns], nodes: vec!["n9".into()] });
+        assert_eq!(
+            Manifests::new(scratch.path()).read(),
+            Wanted { services: vec![dns], nodes: vec!["n9".into()] }
+        );
+    }
+
+    #[test]
+    fn a_file_that_breaks_counts_as_it_was() {
+        let scratch = Scratch::create().unwrap();
+        let file = scratch.path().join("node.yaml");
+        let mut manifests = Manifests::new(scratch.path());
+        fs::write(&file, "kind: Node\nmetadata: {name: n1}\n").unwrap();
+        assert_eq!(manifests.read().nodes, ["n1"]);
+        fs::write(&file, "kind: [\n").unwrap();
+        assert_eq!(manifests.read().nodes, ["n1"]);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(manifests.read(), Wanted::default());
     }
 }

@@ -33,7 +33,7 @@ use self::{
     failure::{Failure, Outcome},
     interrupt::Interrupt,
     lan::Lan,
-    manifests::Wanted,
+    manifests::Manifests,
     report::{Report, Summary},
     rig::Rig,
     scratch::Scratch,
@@ -101,8 +101,11 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
 
 /// The names of the nodes, and the directories of the daemons with the lab's manifests in them.
 fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Places)> {
-    let given =
-        arguments.manifests.as_deref().map(|directory| Wanted::read(directory).nodes).unwrap_or_default();
+    let given = arguments
+        .manifests
+        .as_deref()
+        .map(|directory| Manifests::new(directory).read().nodes)
+        .unwrap_or_default();
     let own = (0..).map(plan::node_name).filter(|name| !given.contains(name));
     let names: Vec<String> = given.iter().cloned().chain(own).take(arguments.nodes.into()).collect();
     let manifests = match &arguments.manifests {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddrV4},
     sync::Arc,
     time::{Duration, Instant},
@@ -19,7 +19,7 @@ use super::{
     http,
     interrupt::Interrupt,
     lan::{LINK, Lan, MacText, Node},
-    manifests::{self, Wanted},
+    manifests::{self, Manifests},
     report::{self, Fetch},
     responder, state,
     wait::Waiter,
@@ -40,6 +40,7 @@ pub(crate) struct Rig {
     controller: Daemon,
     starter: Starter,
     interrupt: Interrupt,
+    manifests: Manifests,
     services: Vec<Served>,
 }
 
@@ -50,13 +51,24 @@ struct Served {
     addresses: Vec<IpAddr>,
 }
 
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        match addresses.is_empty() {
+            true => write!(f, "{} has none", self.service),
+            false => write!(f, "{} has {}", self.service, addresses.join(" and ")),
+        }
+    }
+}
+
 impl Rig {
     /// Starts the daemons and waits until they are ready.
     pub(crate) fn start(lan: Lan, starter: Starter, interrupt: Interrupt) -> Result<Self> {
         let controller = starter.controller(&Namespace::current()?)?;
         let speakers = lan.nodes.iter().map(|node| starter.speaker(&node.station.namespace, &node.name));
         let speakers = speakers.collect::<Result<Vec<_>>>()?;
-        let mut rig = Self { lan, speakers, controller, starter, interrupt, services: Vec::new() };
+        let manifests = Manifests::new(&starter.places.manifests);
+        let mut rig = Self { lan, speakers, controller, starter, interrupt, manifests, services: Vec::new() };
         let pids: Vec<String> =
             rig.nodes().iter().map(|node| format!("{} {}", node.name, node.pid)).collect();
         rig.console()
@@ -165,10 +177,7 @@ impl Rig {
             manifests.display()
         );
         let served = self.services.iter().filter(|served| !served.addresses.is_empty());
-        for Served { service, addresses } in served {
-            let text: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            self.console().step("address", format_args!("{service} has {}", text.join(" and ")));
-        }
+        served.for_each(|served| self.console().step("address", served));
         for service in &pending {
             let text = format!("{service} has no address after {} s", PATIENCE.as_secs());
             self.console().marked(Mark::Bad, "address", text);
@@ -186,9 +195,9 @@ impl Rig {
         Ok(())
     }
 
-    fn read_services(&self) -> Vec<Served> {
+    fn read_services(&mut self) -> Vec<Served> {
         let places = &self.starter.places;
-        let services = Wanted::read(&places.manifests).services.into_iter();
+        let services = self.manifests.read().services.into_iter();
         services
             .map(|service| Served {
                 addresses: state::addresses(&places.state, &service.namespace, &service.name),
@@ -302,15 +311,10 @@ impl Rig {
         while !self.interrupt.is_raised() {
             let services = self.read_services();
             if services != self.services {
-                self.services = services;
+                let before = std::mem::replace(&mut self.services, services);
                 self.serve()?;
-                for service in self.services() {
-                    let addresses = service.addresses.join(" and ");
-                    console.step(
-                        "address",
-                        format_args!("{}/{} has {addresses}", service.namespace, service.name),
-                    );
-                }
+                let changed = self.services.iter().filter(|served| !before.contains(served));
+                changed.for_each(|served| console.step("address", served));
             }
             std::thread::sleep(Duration::from_millis(200));
         }
