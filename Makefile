@@ -40,6 +40,7 @@ fmt: ## Check the formatting
 
 lint: ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --test '*' -- -D warnings # those with `test = false` are no part of all
 
 docs: ## Rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items

@@ -9,7 +9,7 @@ use kube::api::{
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
-use crate::wait::{ensure, wait_for};
+use metal_tests::wait::{ensure, wait_for};
 
 /// The kinds in use: group, version, kind, whether it is namespaced.
 const KINDS: [(&str, &str, &str, bool); 18] = [

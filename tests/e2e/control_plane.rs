@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Process, run};
 use crate::rack::{MANAGEMENT, NODES};
-use crate::wait::{ensure, wait_for};
+use metal_tests::process::{Process, run};
+use metal_tests::wait::{ensure, wait_for};
 
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";

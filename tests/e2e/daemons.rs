@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::control_plane::{ControlPlane, User};
-use crate::process::{Process, run};
 use crate::rack::NODES;
-use crate::wait::wait_for;
+use metal_tests::process::{Process, binary, run};
+use metal_tests::wait::wait_for;
 
 /// The controller, with the rights that `deploy/metal.yaml` gives its service account.
 pub(crate) const CONTROLLER: User = User {
@@ -27,7 +27,6 @@ const METRICS: &str = "127.0.0.1:7472";
 /// The running daemons.
 pub(crate) struct Daemons {
     directory: PathBuf,
-    binaries: PathBuf,
     controller: Option<Process>,
     speakers: Vec<(&'static str, Option<Process>)>,
 }
@@ -35,16 +34,11 @@ pub(crate) struct Daemons {
 impl Daemons {
     /// Finds the binaries; starts nothing yet.
     pub(crate) fn find(directory: &Path) -> Self {
-        let binaries = binaries();
         for name in ["metal-controller", "metal-speaker"] {
-            assert!(
-                binaries.join(name).is_file(),
-                "{name} is not in {}: run `cargo build --workspace --bins`, or name their directory in METAL_BIN_DIR",
-                binaries.display()
-            );
+            let _found = binary(name);
         }
         let speakers = NODES.map(|node| (node, None)).into_iter().collect();
-        Self { directory: directory.to_owned(), binaries, controller: None, speakers }
+        Self { directory: directory.to_owned(), controller: None, speakers }
     }
 
     /// Starts those that do not run, and waits until all are ready.
@@ -58,7 +52,7 @@ impl Daemons {
     /// Starts the controller unless it runs, and waits until it is ready.
     pub(crate) fn start_controller(&mut self, plane: &ControlPlane) {
         if !runs(self.controller.as_mut()) {
-            let program = self.program("metal-controller");
+            let program = program("metal-controller");
             let kubeconfig = plane.kubeconfig(&CONTROLLER).display().to_string();
             let command = [&program, "--kubeconfig", &kubeconfig, "--metrics-address", METRICS];
             let command = [&confined("-all")[..], &command[..]].concat();
@@ -69,7 +63,7 @@ impl Daemons {
 
     /// Starts a node's speaker unless it runs, and waits until it is ready.
     pub(crate) fn start_speaker(&mut self, plane: &ControlPlane, node: &str) {
-        let program = self.program("metal-speaker");
+        let program = program("metal-speaker");
         let directory = self.directory.clone();
         let slot = self.slot(node);
         if !runs(slot.as_mut()) {
@@ -120,10 +114,6 @@ impl Daemons {
         let found = self.speakers.iter_mut().find(|(name, _)| *name == node);
         &mut found.unwrap_or_else(|| panic!("there is no node {node}")).1
     }
-
-    fn program(&self, name: &str) -> String {
-        self.binaries.join(name).display().to_string()
-    }
 }
 
 /// A command's prefix that leaves it only some capabilities, as the containers of `deploy/metal.yaml` have.
@@ -148,11 +138,6 @@ fn await_ready(process: &mut Process, namespace: Option<&str>) {
     });
 }
 
-/// `METAL_BIN_DIR`, or where cargo puts the binaries of the profile that this test was built with.
-fn binaries() -> PathBuf {
-    if let Some(directory) = std::env::var_os("METAL_BIN_DIR") {
-        return directory.into();
-    }
-    let own = std::env::current_exe().expect("own path");
-    own.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").to_owned()
+fn program(name: &str) -> String {
+    binary(name).display().to_string()
 }

@@ -11,11 +11,9 @@ mod api;
 mod control_plane;
 mod daemons;
 mod probe;
-mod process;
 mod rack;
 mod sandbox;
 mod scenarios;
-mod wait;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::process::run;
 use crate::rack::{CLIENT, node_of_mac, node_of_source};
-use crate::wait::ensure;
+use metal_tests::process::run;
+use metal_tests::wait::ensure;
 
 /// Who served a page. All nodes forward for every address, so only this shows where a request went.
 #[derive(Clone, Debug, PartialEq, Eq)]

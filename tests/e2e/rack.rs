@@ -15,7 +15,7 @@
 
 use std::path::Path;
 
-use crate::process::{Process, run};
+use metal_tests::process::{Process, run};
 
 /// The nodes, in the order of their addresses.
 pub(crate) const NODES: [&str; 3] = ["n1", "n2", "n3"];

@@ -83,7 +83,7 @@ fn furnish() -> Result<(), String> {
     });
     for directory in ["/run", "/var/lib/nginx", "/var/log/nginx"] {
         if Path::new(directory).is_dir() {
-            crate::process::run("mount", &["-t", "tmpfs", "tmpfs", directory])?;
+            metal_tests::process::run("mount", &["-t", "tmpfs", "tmpfs", directory])?;
         }
     }
     std::fs::create_dir("/run/netns").map_err(|error| format!("/run/netns: {error}"))

@@ -9,9 +9,9 @@ use crate::api::Client;
 use crate::control_plane::{ADMIN, ControlPlane};
 use crate::daemons::{CONTROLLER, Daemons, SPEAKER};
 use crate::probe::{self, Served};
-use crate::process::tail;
 use crate::rack::{NODES, PODS, Rack, management_address};
-use crate::wait::{ensure, wait_for};
+use metal_tests::process::tail;
+use metal_tests::wait::{ensure, wait_for};
 
 /// The namespace of the daemons and their configuration.
 pub(crate) const SYSTEM: &str = "metallb-system";

@@ -1,6 +1,7 @@
 //! A directory of manifests with a state directory beside it, and the controller on it.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -34,14 +35,15 @@ pub(crate) fn service(name: &str, metadata: &str) -> String {
     )
 }
 
-pub(crate) struct Directory(TempDir);
+/// The directory, and how often the controller was started on it.
+pub(crate) struct Directory(TempDir, Cell<u32>);
 
 /// The running controller; it ends with the value.
 pub(crate) struct Controller(Process);
 
 impl Directory {
     pub(crate) fn new() -> Self {
-        let directory = Self(tempfile::tempdir().expect("a temporary directory"));
+        let directory = Self(tempfile::tempdir().expect("a temporary directory"), Cell::new(0));
         fs::create_dir(directory.manifests()).expect("a directory for manifests");
         directory
     }
@@ -65,7 +67,11 @@ impl Directory {
     pub(crate) fn start(&self) -> Controller {
         let command = self.command();
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        Controller(Process::start(self.0.path(), "metal-controller", None, &words))
+        // A log of its own, so that nobody waits for what an earlier one has said.
+        let log = format!("metal-controller-{}", self.1.replace(self.1.get() + 1));
+        let controller = Controller(Process::start(self.0.path(), &log, None, &words));
+        controller.says("metrics and health on");
+        controller
     }
 
     /// Runs the controller where it is expected to end by itself: exit code and what it said.

@@ -1,15 +1,17 @@
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for SIGTERM or SIGINT and says which one came.
+/// Catches SIGTERM and SIGINT from now on; the future ends with the name of the first that comes.
 ///
 /// # Errors
 /// When the signals cannot be caught.
-pub async fn terminated() -> Result<&'static str> {
+pub fn terminated() -> Result<impl Future<Output = &'static str>> {
     let mut term = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
-    tokio::select! {
-        _ = term.recv() => Ok("SIGTERM"),
-        _ = int.recv() => Ok("SIGINT"),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => "SIGTERM",
+            _ = int.recv() => "SIGINT",
+        }
+    })
 }

@@ -18,6 +18,8 @@ use crate::metrics::Metrics;
 const FLUSH: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Common) -> Result<()> {
+    let terminated = terminated()?;
+    tokio::pin!(terminated);
     let backend = args.backend(Role::Controller, None).await?;
     let metrics = Metrics::new()?;
     let readiness = Readiness::waiting("the first complete list of Services and pools");
@@ -40,12 +42,10 @@ pub(crate) async fn run(args: Common) -> Result<()> {
     };
     // Speakers wait for the key, and the controller for nothing.
     tokio::spawn(async move { backend.beacon_key().await });
-    let terminated = terminated();
-    tokio::pin!(terminated);
     loop {
         tokio::select! {
             signal = &mut terminated => {
-                info!("{} received, ending", signal?);
+                info!("{signal} received, ending");
                 driver.sink.flush(FLUSH).await;
                 return Ok(());
             }

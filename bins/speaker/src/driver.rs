@@ -30,6 +30,8 @@ const MULTIPLIER: u8 = 3;
 const FLUSH: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let terminated = terminated()?;
+    tokio::pin!(terminated);
     let node = NodeName::from(args.node.as_str());
     let pod = args.pod_name.zip(args.pod_uid).map(|(name, uid)| Pod { name, uid });
     let role = Role::Speaker { node: node.clone(), pod };
@@ -54,14 +56,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let (mut changes, sink) = backend.start()?;
     let mut key = tokio::spawn(async move { backend.beacon_key().await });
     let mut missing = Missing { list: true, key: true };
-    let terminated = terminated();
-    tokio::pin!(terminated);
     let mut outbox = Outbox { sink, metrics };
     let mut stopping = false;
     loop {
         tokio::select! {
             signal = &mut terminated, if !stopping => {
-                info!("{} received, handing over", signal?);
+                info!("{signal} received, handing over");
                 stopping = true;
                 order(&orders, Input::Stop).await?;
             }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::probe;
-use crate::wait::{ensure, wait_for};
 use crate::world::{SOON, SYSTEM, World};
+use metal_tests::wait::{ensure, wait_for};
 
 /// The Service that finds the pool full is told so, and gets the address that is freed.
 pub(super) fn full_pool_leaves_a_service_pending(world: &mut World) {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::probe::{self, Served};
 use crate::rack::Cut;
-use crate::wait::{ensure, wait_for};
 use crate::world::World;
+use metal_tests::wait::{ensure, wait_for};
 
 const ADDRESS: &str = "10.244.244.100";
 const PORT: u16 = 80;

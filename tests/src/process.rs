@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Runs a program to its end and returns what it printed; its complaint, if it failed.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -21,7 +21,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
 }
 
 /// A running program; it ends when this is dropped.
-pub(crate) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a program, in a network namespace if one is named, with its output appended to a log.
-    pub(crate) fn start(directory: &Path, name: &str, namespace: Option<&str>, command: &[&str]) -> Self {
+    pub fn start(directory: &Path, name: &str, namespace: Option<&str>, command: &[&str]) -> Self {
         let log = directory.join(format!("{name}.log"));
         let output = OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         // `ip netns exec` replaces itself by the program, which keeps the process id.
@@ -51,7 +51,7 @@ impl Process {
     }
 
     /// Whether it still runs; otherwise how it ended.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
+    pub fn check(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(match (status.code(), status.signal()) {
@@ -63,24 +63,24 @@ impl Process {
     }
 
     /// Kills the process and all of its group at once, as a crash would.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // What it forked is in its group; itself it is killed in any case.
         let _reported_by_wait = self.signal("KILL");
         self.child.kill().and_then(|()| self.child.wait()).expect("a killed process ends");
     }
 
     /// Asks it to end.
-    pub(crate) fn terminate(&mut self) {
+    pub fn terminate(&mut self) {
         self.signal("TERM").unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     /// The name of its log, which says what it is.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What it has written so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
@@ -99,8 +99,27 @@ impl Drop for Process {
     }
 }
 
+/// A program of this project: in `METAL_BIN_DIR`, else where cargo puts those of the profile that this test
+/// was built with.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let directory = std::env::var_os("METAL_BIN_DIR").map_or_else(built, PathBuf::from);
+    let program = directory.join(name);
+    assert!(
+        program.is_file(),
+        "there is no {}: run `cargo build --workspace --bins`, or name the directory in METAL_BIN_DIR",
+        program.display()
+    );
+    program
+}
+
+fn built() -> PathBuf {
+    let own = std::env::current_exe().expect("own path");
+    own.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").to_owned()
+}
+
 /// The last lines of a file.
-pub(crate) fn tail(file: &Path, lines: usize) -> String {
+pub fn tail(file: &Path, lines: usize) -> String {
     use std::io::{Read, Seek, SeekFrom};
     let read = || -> std::io::Result<String> {
         let mut file = File::open(file)?;

@@ -7,7 +7,7 @@ const PERIOD: Duration = Duration::from_millis(20);
 
 /// Waits until `look` has what is waited for. At the deadline it fails with what was seen last.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn wait_for<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
         match look() {
@@ -21,6 +21,6 @@ pub(crate) fn wait_for<T>(what: &str, deadline: Duration, mut look: impl FnMut()
 }
 
 /// `Ok` when it holds, else the sentence that says what is seen instead.
-pub(crate) fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+pub fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
