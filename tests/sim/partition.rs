@@ -74,6 +74,18 @@ fn a_deaf_owner_is_replaced_and_yields_when_it_hears_again() {
 }
 
 #[test]
+fn who_misses_somebody_that_the_others_hear_waits() {
+    for seed in 0..50 {
+        let mut lan = Lan::settled(seed, web());
+        let owner = lan.owner(ip(1));
+        lan.set_path(owner, (owner + 1) % 3, false);
+        calm(&mut lan, millis(450));
+        lan.set_path(owner, (owner + 1) % 3, true);
+        calm(&mut lan, Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn who_hears_only_some_of_the_others_ends_with_one_owner() {
     for seed in 0..50 {
         let mut lan = Lan::settled(seed, web());

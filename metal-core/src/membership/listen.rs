@@ -30,7 +30,7 @@ impl Membership {
             if let Some(link) = self.links.get_mut(&index) {
                 for (id, peer) in &mut link.peers {
                     peer.deadline = now + peer.detection();
-                    peer.probes = 0;
+                    (peer.probes, peer.suspected, peer.heard_at) = (0, false, now);
                     self.timers.set(Timer::Peer(index, *id), peer.deadline);
                     self.timers.stop(&Timer::Probe(index, *id));
                 }

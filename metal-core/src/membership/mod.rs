@@ -279,6 +279,24 @@ impl Membership {
         });
     }
 
+    /// A member is silent. If another one has heard it lately, it was us who missed something: wait, but not
+    /// for more than another detection time.
+    fn give_up(&mut self, now: Instant, index: LinkIndex, id: PeerId) {
+        let Some(link) = self.links.get(&index) else { return };
+        let Some(peer) = link.peers.get(&id) else { return };
+        let last = peer.heard_at + peer.detection() * 2;
+        let vouched = peer.late_at().is_some_and(|late| {
+            link.peers
+                .iter()
+                .any(|(other, witness)| other.salt != id.salt && witness.vouches_for(peer.hash, late))
+        });
+        if vouched && now < last {
+            self.timers.set(Timer::Peer(index, id), (now + peer.interval / 4).min(last));
+        } else {
+            self.lose(index, id, Loss::Silent);
+        }
+    }
+
     /// A member is gone. What has been recorded from it must not earn trust again.
     fn lose(&mut self, index: LinkIndex, id: PeerId, cause: Loss) {
         self.timers.stop(&Timer::Peer(index, id));
@@ -298,7 +316,7 @@ impl Membership {
             Timer::Listen(link) => self.end_listening(now, link),
             Timer::Twin(link) => self.judge_twins(now, link),
             Timer::Probe(link, peer) => self.send_probe(now, link, peer),
-            Timer::Peer(link, peer) => self.lose(link, peer, Loss::Silent),
+            Timer::Peer(link, peer) => self.give_up(now, link, peer),
         }
     }
 }

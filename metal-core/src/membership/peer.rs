@@ -47,8 +47,15 @@ pub struct Peer {
     heard_since: Instant,
     pub(super) interval: Duration,
     pub(super) multiplier: u8,
+    /// When its last sign of life came, and its last beacon.
+    pub(super) heard_at: Instant,
+    pub(super) beacon_at: Instant,
     /// Silent until then, it is gone.
     pub(super) deadline: Instant,
+    /// It is late, and asked whether it is still there.
+    pub(super) suspected: bool,
+    /// Whom it suspects itself.
+    suspects: Vec<u32>,
     /// When it was last answered in person.
     pub(super) answered: Option<Instant>,
     /// How many probes went out since it was last heard, and the number of the first.
@@ -88,7 +95,11 @@ impl Peer {
             heard_since: now,
             interval: Duration::ZERO,
             multiplier: 1,
+            heard_at: now,
+            beacon_at: now,
             deadline: now,
+            suspected: false,
+            suspects: Vec::new(),
             answered: None,
             probes: 0,
             first_probe: 0,
@@ -148,9 +159,26 @@ impl Peer {
         before != (self.hears_us, self.deaf)
     }
 
+    /// When it counts as late, if that matters: only the end of a member with claims would move an address.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        let matters = self.trusted && self.claims_anything() && self.multiplier > 1;
+        matters.then(|| self.heard_at + self.interval * 3 / 2)
+    }
+
+    /// Whether it has heard the member `hash` lately, which has been late for us since `since`. What it said
+    /// before says nothing, nor does a list that is full.
+    pub(super) fn vouches_for(&self, hash: u32, since: Instant) -> bool {
+        self.trusted
+            && self.beacon_at > since
+            && self.heard.contains(hash) == Some(true)
+            && self.suspects.len() < MAX_SUSPECTS
+            && !self.suspects.contains(&hash)
+    }
+
     /// Takes over what a beacon says. Whether it hears us and is trusted is for the caller to judge.
     pub(super) fn update(&mut self, header: &Header<'_>, mac: Mac, beacon: Beacon) -> Changes {
-        let Beacon { interval_ms, multiplier, tier, flags, nonce, heard, prefixes, page, .. } = beacon;
+        let Beacon { interval_ms, multiplier, tier, flags, nonce, heard, suspects, prefixes, page, .. } =
+            beacon;
         let mut changes = Changes {
             facts: (self.flags, self.tier) != (flags, tier)
                 || self.prefixes != prefixes
@@ -164,7 +192,7 @@ impl Peer {
         self.interval = Duration::from_millis(interval_ms.into());
         self.multiplier = multiplier;
         (self.flags, self.tier) = (flags, tier);
-        (self.nonce, self.heard, self.prefixes) = (nonce, heard, prefixes);
+        (self.nonce, self.heard, self.prefixes, self.suspects) = (nonce, heard, prefixes, suspects);
         (self.claims_total, self.claims_digest) = (beacon.claims_total, beacon.claims_digest);
         self.turn(page, &mut changes.claims);
         changes
@@ -195,6 +223,9 @@ impl Peer {
         }
     }
 }
+
+/// As many members as a beacon names as suspect.
+pub(super) const MAX_SUSPECTS: usize = 8;
 
 /// More addresses than a speaker ever serves; beyond that somebody who holds the key is broken.
 const MAX_CLAIMS: usize = 1 << 17;

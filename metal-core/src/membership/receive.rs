@@ -103,6 +103,7 @@ impl Membership {
         let header = &envelope.header;
         let peer = link.peers.entry(id).or_insert_with(|| Peer::new(now, header, envelope.source));
         peer.highest = header.sequence;
+        peer.beacon_at = now;
         let heard_nobody = peer.heard.total == 0;
         let changes = peer.update(header, envelope.source, beacon);
 
@@ -153,13 +154,13 @@ impl Membership {
     fn prolong(&mut self, now: Instant, index: LinkIndex, id: PeerId) {
         let Some(peer) = self.links.get_mut(&index).and_then(|link| link.peers.get_mut(&id)) else { return };
         peer.probes = 0;
+        peer.suspected = false;
+        peer.heard_at = now;
         peer.deadline = now + peer.detection();
         self.timers.set(Timer::Peer(index, id), peer.deadline);
-        // Only those whose end would move an address are worth asking.
-        if peer.trusted && peer.claims_anything() && peer.multiplier > 1 {
-            self.timers.set(Timer::Probe(index, id), now + peer.interval * 3 / 2);
-        } else {
-            self.timers.stop(&Timer::Probe(index, id));
+        match peer.late_at() {
+            Some(at) => self.timers.set(Timer::Probe(index, id), at),
+            None => drop(self.timers.stop(&Timer::Probe(index, id))),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     Membership, Output, Timer,
     beacon::{Answer, Beacon, Farewell, Flags, Header, Message, Nonce, Page, Probe, emit},
     link::{Budget, OwnLink},
-    peer::PeerId,
+    peer::{MAX_SUSPECTS, PeerId},
 };
 use crate::{
     time::Instant,
@@ -76,13 +76,16 @@ impl Membership {
         let number = self.sequence + 1;
         let Some(link) = self.links.get_mut(&index) else { return };
         let Some(peer) = link.peers.get_mut(&id) else { return };
+        if !peer.suspected {
+            peer.suspected = true;
+            self.counters.suspected += 1;
+        }
         if peer.probes >= PROBES || link.budget.probes == 0 {
             return;
         }
         link.budget.probes -= 1;
         if peer.probes == 0 {
             peer.first_probe = number;
-            self.counters.suspected += 1;
         }
         peer.probes += 1;
         let step = peer.deadline.since(now) / u32::from(PROBES + 2 - peer.probes);
@@ -144,9 +147,9 @@ impl Membership {
             suspects: link
                 .peers
                 .values()
-                .filter(|peer| peer.trusted && peer.probes > 0)
+                .filter(|peer| peer.trusted && peer.suspected)
                 .map(|peer| peer.hash)
-                .take(SUSPECTS)
+                .take(MAX_SUSPECTS)
                 .collect(),
             prefixes: link.port.prefixes.iter().take(PREFIXES).map(ipnet::IpNet::trunc).collect(),
             claims_total: link.claims_total(),
@@ -204,5 +207,4 @@ const PROBES: u8 = 8;
 
 const ECHOES: usize = 16;
 const HEARD: usize = 64;
-const SUSPECTS: usize = 8;
 const PREFIXES: usize = 8;
