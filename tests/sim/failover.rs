@@ -73,6 +73,20 @@ fn a_frozen_owner_is_replaced_and_does_not_take_back() {
 }
 
 #[test]
+fn who_wakes_late_serves_nothing_before_it_has_listened() {
+    for seed in 0..20 {
+        let mut lan = Lan::settled(seed, web());
+        let owner = lan.owner(ip(1));
+        lan.pause(owner);
+        lan.run(Duration::from_secs(2));
+        // Its sockets have overflowed: nothing tells it what it has missed.
+        lan.resume_without_frames(owner);
+        assert_ne!(lan.owner(ip(1)), owner, "seed {seed}");
+        calm(&mut lan, Duration::from_secs(2));
+    }
+}
+
+#[test]
 fn a_short_stall_moves_nothing() {
     for seed in 0..50 {
         let mut lan = Lan::settled(seed, web());

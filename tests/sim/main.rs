@@ -53,8 +53,11 @@ fn calm(lan: &mut Lan, time: Duration) {
 
 /// Runs and insists that somebody answers for the address at every instant.
 fn gapless(lan: &mut Lan, address: IpAddr, time: Duration) {
+    let served =
+        |lan: &Lan| assert!(!lan.owners(address).is_empty(), "nobody answers for {address} at {}", lan.now());
+    served(lan);
     lan.run_while(time, |lan| {
-        assert!(!lan.owners(address).is_empty(), "nobody answers for {address} at {}", lan.now());
+        served(lan);
         true
     });
 }

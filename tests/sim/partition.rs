@@ -56,15 +56,48 @@ fn nobody_yields_to_both_sides() {
 }
 
 #[test]
-fn a_claimant_yields_to_who_cannot_hear_it() {
-    for seed in 0..20 {
+fn a_deaf_owner_is_replaced_and_yields_when_it_hears_again() {
+    for seed in 0..50 {
         let mut lan = Lan::settled(seed, web());
         let owner = lan.owner(ip(1));
-        // The owner goes deaf: it still sends, so it stays the owner and nobody competes.
         (0..3).filter(|id| *id != owner).for_each(|id| lan.set_path(id, owner, false));
-        calm(&mut lan, Duration::from_secs(2));
-        // Hearing again, it is one of them again.
+        let start = lan.now();
+        lan.run_while(Duration::from_secs(2), |lan| lan.owners(ip(1)).len() < 2);
+        assert!(lan.now().since(start) <= millis(900), "seed {seed}");
+        lan.run(Duration::from_secs(2));
+        let successor = *lan.owners(ip(1)).iter().find(|id| **id != owner).unwrap();
         (0..3).for_each(|id| lan.set_path(id, owner, true));
+        lan.run(millis(300));
+        assert_eq!(lan.owner(ip(1)), successor, "seed {seed}");
         calm(&mut lan, Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn who_misses_somebody_that_the_others_hear_waits() {
+    for seed in 0..50 {
+        let mut lan = Lan::settled(seed, web());
+        let owner = lan.owner(ip(1));
+        lan.set_path(owner, (owner + 1) % 3, false);
+        calm(&mut lan, millis(450));
+        lan.set_path(owner, (owner + 1) % 3, true);
+        calm(&mut lan, Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn who_hears_only_some_of_the_others_ends_with_one_owner() {
+    for seed in 0..50 {
+        let mut lan = Lan::settled(seed, web());
+        let owner = lan.owner(ip(1));
+        let other = (owner + 1) % 3;
+        // The other one misses the owner and claims; the owner hears that it is not heard.
+        lan.set_path(owner, other, false);
+        lan.run(Duration::from_secs(2));
+        assert_eq!(lan.owners(ip(1)).len(), 1, "seed {seed}");
+        lan.set_path(owner, other, true);
+        lan.run(Duration::from_secs(1));
+        lan.owner(ip(1));
+        calm(&mut lan, Duration::from_secs(1));
     }
 }

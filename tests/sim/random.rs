@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-use metal_core::{Instant, speaker::Input};
+use metal_core::{
+    Instant,
+    speaker::{Input, l2::EXCLUDE_LABEL},
+    view::TrafficPolicy,
+};
 use metal_tests::{
-    cluster::{Cluster, endpoints_input, service_input},
+    cluster::{Cluster, endpoints_input, node_input, service_input},
     lan::{Id, Lan, Weather},
     random::Random,
 };
@@ -29,12 +33,21 @@ const SETTLING: Duration = Duration::from_secs(4);
 
 #[test]
 fn random_runs_keep_the_invariants() {
+    each_seed("random_runs", run);
+}
+
+#[test]
+fn random_trifles_move_nothing() {
+    each_seed("random_trifles", trifles);
+}
+
+fn each_seed(test: &str, run: impl Fn(u64)) {
     let (first, last) = seeds();
     for seed in first..last {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
             eprintln!(
                 "seed {seed} fails; to repeat it:\n  METAL_SIM_SEEDS={seed}..{} cargo test -p metal-tests --test \
-                 sim random_runs -- --nocapture",
+                 sim {test} -- --nocapture",
                 seed + 1
             );
             resume_unwind(panic);
@@ -84,10 +97,46 @@ fn run(seed: u64) {
     }
 }
 
+/// Weather or short stalls, other Services, nodes that serve nothing coming and going: no cause to move.
+fn trifles(seed: u64) {
+    let mut random = Random::new(seed);
+    let nodes = 3 + random.index(NODES.len() - 2);
+    let mut cluster = Cluster::new(&NODES[..nodes]);
+    for n in 1..=2 {
+        cluster.serve(&format!("s{n}"), ip(n), &NODES[..nodes]);
+    }
+    let mut lan = Lan::settled(seed, cluster);
+    let owners = [lan.owner(ip(1)), lan.owner(ip(2))];
+    // A stall and a loss together may be as long as a death.
+    let stalls = random.chance(500);
+    lan.weather = Weather {
+        loss: if stalls { 0 } else { random.below(50) },
+        duplication: random.below(50),
+        delay: random.between(Duration::ZERO, millis(5)),
+    };
+    let before = lan.history.iter().filter(|moment| moment.address <= ip(2)).count();
+    for _ in 0..20 {
+        let id = random.index(lan.len());
+        match random.below(5) {
+            0 | 1 if !owners.contains(&id) && lan.owners(ip(6)) != [id] => lan.start(id),
+            2 if stalls => {
+                lan.pause(id);
+                lan.run(random.between(Duration::ZERO, millis(150)));
+                lan.resume(id);
+            }
+            3 => toggle(&mut lan, "s6"),
+            _ => lan.run(random.between(Duration::ZERO, millis(400))),
+        }
+        lan.run(random.between(millis(100), millis(500)));
+    }
+    let moments: Vec<_> = lan.history.iter().filter(|moment| moment.address <= ip(2)).skip(before).collect();
+    assert!(moments.is_empty(), "{moments:?}");
+}
+
 fn disturb(lan: &mut Lan, random: &mut Random) {
     let id = random.index(lan.len());
     let service = format!("s{}", 1 + random.below(ADDRESSES.into()));
-    match random.below(11) {
+    match random.below(13) {
         0 => lan.kill(id),
         1 | 2 => lan.start(id),
         3 => lan.pause(id),
@@ -105,8 +154,33 @@ fn disturb(lan: &mut Lan, random: &mut Random) {
             }
         }
         9 => lan.tell(id, Input::Stop),
+        10 => exclude(lan, id),
+        11 => localize(lan, random, &service),
         _ => toggle(lan, &service),
     }
+}
+
+/// Puts the label on a node that keeps it from announcing, or takes it off.
+fn exclude(lan: &mut Lan, id: Id) {
+    let name = lan.station(id).name.clone();
+    if let Some(node) = lan.cluster.nodes.get_mut(&name) {
+        if node.labels.remove(EXCLUDE_LABEL).is_none() {
+            node.labels.insert(EXCLUDE_LABEL.into(), String::new());
+        }
+        let node = node.clone();
+        lan.tell_all(|| node_input(&name, Some(&node)));
+    }
+}
+
+/// Changes the traffic policy of a Service and moves its endpoints.
+fn localize(lan: &mut Lan, random: &mut Random, name: &str) {
+    let nodes: Vec<String> = lan.cluster.nodes.keys().filter(|_| random.chance(500)).cloned().collect();
+    let Some(service) = lan.cluster.services.get_mut(name).filter(|_| !nodes.is_empty()) else { return };
+    service.traffic_policy = if random.chance(700) { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
+    let service = service.clone();
+    lan.cluster.endpoints.insert(name.into(), nodes.clone());
+    lan.tell_all(|| service_input(name, Some(&service)));
+    lan.tell_all(|| endpoints_input(name, &nodes));
 }
 
 /// Deletes a Service or brings it back.

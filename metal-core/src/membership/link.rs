@@ -42,6 +42,23 @@ pub(super) struct Listen {
     pub held_back: bool,
 }
 
+/// How many frames may go out besides the regular beacons until the next of these. What others make us send
+/// must not keep back our own news.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Broadcasts with news; thousands of new claims are a page each.
+    pub news: u8,
+    /// Answers in person.
+    pub answers: u8,
+    /// Questions to members that are late.
+    pub probes: u8,
+}
+
+impl Budget {
+    pub(super) const NONE: Self = Self { news: 0, answers: 0, probes: 0 };
+    pub(super) const FULL: Self = Self { news: 96, answers: 96, probes: 32 };
+}
+
 #[derive(Debug)]
 pub(super) struct OwnLink {
     pub port: Port,
@@ -55,8 +72,7 @@ pub(super) struct OwnLink {
     /// Sequences of the last two regular beacons: older ones of ours are recordings.
     pub recent: [u64; 2],
     pub last_sent: Option<Instant>,
-    /// How many frames may go out besides the regular beacons until the next of these.
-    pub budget: u8,
+    pub budget: Budget,
     claims: BTreeMap<IpAddr, Claim>,
     digest: u64,
     changed: BTreeSet<IpAddr>,
@@ -77,7 +93,7 @@ impl OwnLink {
             standby: false,
             recent: [0; 2],
             last_sent: None,
-            budget: 0,
+            budget: Budget::NONE,
             claims: BTreeMap::new(),
             digest: 0,
             changed: BTreeSet::new(),

@@ -10,6 +10,7 @@
 pub mod beacon;
 mod counters;
 mod link;
+mod listen;
 mod peer;
 mod receive;
 mod send;
@@ -24,7 +25,7 @@ use core::{fmt, net::IpAddr, time::Duration};
 
 use self::{
     beacon::{Claim, Salt, Seal, Secret, key_id, member_hash},
-    link::{Listen, OwnLink},
+    link::OwnLink,
 };
 pub use self::{
     counters::Counters,
@@ -268,17 +269,6 @@ impl Membership {
         self.forget_seals();
     }
 
-    /// Begins to send and to listen on a link, if there is a key.
-    fn start(&mut self, now: Instant, index: LinkIndex) {
-        let detection = self.detection();
-        let (Some(key), Some(link)) = (&self.key, self.links.get_mut(&index)) else { return };
-        link.renew_nonce(&key.secret, &self.identity.salt, index);
-        let until = now + link.longest_detection(detection);
-        link.listen = Some(Listen { started: now, until, held_back: false });
-        self.timers.set(Timer::Listen(index), until);
-        self.timers.set(Timer::Beacon(index), now);
-    }
-
     /// Drops the seals of incarnations that are gone everywhere.
     fn forget_seals(&mut self) {
         let links = &self.links;
@@ -287,6 +277,24 @@ impl Membership {
             let last = PeerId { salt: *salt, ifindex: u32::MAX };
             links.values().any(|link| link.peers.range(first..=last).next().is_some())
         });
+    }
+
+    /// A member is silent. If another one has heard it lately, it was us who missed something: wait, but not
+    /// for more than another detection time.
+    fn give_up(&mut self, now: Instant, index: LinkIndex, id: PeerId) {
+        let Some(link) = self.links.get(&index) else { return };
+        let Some(peer) = link.peers.get(&id) else { return };
+        let last = peer.heard_at + peer.detection() * 2;
+        let vouched = peer.late_at().is_some_and(|late| {
+            link.peers
+                .iter()
+                .any(|(other, witness)| other.salt != id.salt && witness.vouches_for(peer.hash, late))
+        });
+        if vouched && now < last {
+            self.timers.set(Timer::Peer(index, id), (now + peer.interval / 4).min(last));
+        } else {
+            self.lose(index, id, Loss::Silent);
+        }
     }
 
     /// A member is gone. What has been recorded from it must not earn trust again.
@@ -302,76 +310,13 @@ impl Membership {
         self.forget_seals();
     }
 
-    /// Notices that this process did not run when it should have: then the others are not to blame.
-    fn wake(&mut self, now: Instant) {
-        let Some(due) = self.timers.next() else { return };
-        let (late, detection) = (now.since(due), self.detection());
-        if late <= detection {
-            return;
-        }
-        self.counters.starved += 1;
-        self.outputs.push_back(Output::Starved(late));
-        for index in self.links.keys().copied().collect::<Vec<_>>() {
-            if let Some(link) = self.links.get_mut(&index) {
-                for (id, peer) in &mut link.peers {
-                    peer.deadline = now + peer.detection();
-                    peer.probes = 0;
-                    self.timers.set(Timer::Peer(index, *id), peer.deadline);
-                    self.timers.stop(&Timer::Probe(index, *id));
-                }
-                for until in link.twins.values_mut() {
-                    *until = now + detection;
-                }
-            }
-            self.start(now, index);
-        }
-    }
-
     fn fire(&mut self, now: Instant, timer: Timer) {
         match timer {
             Timer::Beacon(link) => self.send_regular(now, link),
             Timer::Listen(link) => self.end_listening(now, link),
             Timer::Twin(link) => self.judge_twins(now, link),
             Timer::Probe(link, peer) => self.send_probe(now, link, peer),
-            Timer::Peer(link, peer) => self.lose(link, peer, Loss::Silent),
-        }
-    }
-
-    /// Ends listening when its time is over and no member's claims are missing, or nobody completes them.
-    fn end_listening(&mut self, now: Instant, index: LinkIndex) {
-        let (interval, detection) = (self.interval(), self.detection());
-        let Some(link) = self.links.get_mut(&index) else { return };
-        let Some(listen) = link.listen else { return };
-        let incomplete = link.peers.values().any(|peer| peer.trusted && !peer.is_complete());
-        let patience = link.longest_detection(detection) * MAX_LISTENING;
-        if incomplete && now < listen.started + patience {
-            self.timers.set(Timer::Listen(index), now + interval);
-            return;
-        }
-        self.finish_listening(index);
-    }
-
-    fn finish_listening(&mut self, index: LinkIndex) {
-        let Some(link) = self.links.get_mut(&index) else { return };
-        link.listen = None;
-        self.timers.stop(&Timer::Listen(index));
-        self.urgent.insert(index);
-        self.outputs.push_back(Output::Listened(index));
-    }
-
-    /// Of two links in one LAN only the one with the lower number serves.
-    fn judge_twins(&mut self, now: Instant, index: LinkIndex) {
-        let Some(link) = self.links.get_mut(&index) else { return };
-        link.twins.retain(|_, until| *until > now);
-        match link.twins.values().min() {
-            Some(until) => self.timers.set(Timer::Twin(index), *until),
-            None => drop(self.timers.stop(&Timer::Twin(index))),
-        }
-        let standby = link.twins.keys().any(|other| *other < index);
-        if link.standby != standby {
-            link.standby = standby;
-            self.urgent.insert(index);
-            self.outputs.push_back(Output::Standby(index, standby));
+            Timer::Peer(link, peer) => self.give_up(now, link, peer),
         }
     }
 }
@@ -429,6 +374,3 @@ impl Machine for Membership {
         self.timers.next()
     }
 }
-
-/// How many detection times a speaker listens at most for claims that never become complete.
-const MAX_LISTENING: u32 = 10;

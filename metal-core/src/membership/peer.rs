@@ -34,6 +34,8 @@ pub struct Peer {
     pub tier: u8,
     /// Whether it hears us here: only then it can be told anything.
     pub hears_us: bool,
+    /// It has heard nobody here for a detection time: it sends, but cannot serve.
+    pub deaf: bool,
 
     /// It has echoed a nonce of ours: it is no recording.
     pub(super) trusted: bool,
@@ -41,10 +43,19 @@ pub struct Peer {
     pub(super) highest: u64,
     pub(super) nonce: Nonce,
     pub(super) heard: Heard,
+    /// Since when it hears nobody, or somebody again.
+    heard_since: Instant,
     pub(super) interval: Duration,
     pub(super) multiplier: u8,
+    /// When its last sign of life came, and its last beacon.
+    pub(super) heard_at: Instant,
+    pub(super) beacon_at: Instant,
     /// Silent until then, it is gone.
     pub(super) deadline: Instant,
+    /// It is late, and asked whether it is still there.
+    pub(super) suspected: bool,
+    /// Whom it suspects itself.
+    suspects: Vec<u32>,
     /// When it was last answered in person.
     pub(super) answered: Option<Instant>,
     /// How many probes went out since it was last heard, and the number of the first.
@@ -75,14 +86,20 @@ impl Peer {
             flags: Flags::default(),
             tier: 0,
             hears_us: false,
+            deaf: false,
             trusted: false,
             mac,
             highest: 0,
             nonce: Nonce::default(),
             heard: Heard::default(),
+            heard_since: now,
             interval: Duration::ZERO,
             multiplier: 1,
+            heard_at: now,
+            beacon_at: now,
             deadline: now,
+            suspected: false,
+            suspects: Vec::new(),
             answered: None,
             probes: 0,
             first_probe: 0,
@@ -104,10 +121,11 @@ impl Peer {
         self.claims.iter()
     }
 
-    /// Whether it may serve: it neither leaves nor serves this LAN through another link.
+    /// Whether it may serve: it is neither deaf nor about to leave, nor does it serve this LAN through another
+    /// link.
     #[must_use]
     pub const fn stands_in_line(&self) -> bool {
-        !self.flags.contains(Flags::LEAVING) && !self.flags.contains(Flags::STANDBY)
+        !self.deaf && !self.flags.contains(Flags::LEAVING) && !self.flags.contains(Flags::STANDBY)
     }
 
     /// How long it may be silent, by its own word.
@@ -124,9 +142,43 @@ impl Peer {
         self.claims_total > 0
     }
 
+    /// Notes whether it hears us. Who hears nobody for a detection time is deaf; it is cured when it hears us,
+    /// or somebody for as long: only then it has learnt what it missed. Answers whether anything is different.
+    pub(super) fn note_hearing(&mut self, now: Instant, hears_us: bool, heard_nobody_before: bool) -> bool {
+        let before = (self.hears_us, self.deaf);
+        let nobody = self.heard.total == 0;
+        if nobody != heard_nobody_before {
+            self.heard_since = now;
+        }
+        self.hears_us = hears_us;
+        if hears_us {
+            self.deaf = false;
+        } else if now.since(self.heard_since) >= self.detection() {
+            self.deaf = nobody;
+        }
+        before != (self.hears_us, self.deaf)
+    }
+
+    /// When it counts as late, if that matters: only the end of a member with claims would move an address.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        let matters = self.trusted && self.claims_anything() && self.multiplier > 1;
+        matters.then(|| self.heard_at + self.interval * 3 / 2)
+    }
+
+    /// Whether it has heard the member `hash` lately, which has been late for us since `since`. What it said
+    /// before says nothing, nor does a list that is full.
+    pub(super) fn vouches_for(&self, hash: u32, since: Instant) -> bool {
+        self.trusted
+            && self.beacon_at > since
+            && self.heard.contains(hash) == Some(true)
+            && self.suspects.len() < MAX_SUSPECTS
+            && !self.suspects.contains(&hash)
+    }
+
     /// Takes over what a beacon says. Whether it hears us and is trusted is for the caller to judge.
     pub(super) fn update(&mut self, header: &Header<'_>, mac: Mac, beacon: Beacon) -> Changes {
-        let Beacon { interval_ms, multiplier, tier, flags, nonce, heard, prefixes, page, .. } = beacon;
+        let Beacon { interval_ms, multiplier, tier, flags, nonce, heard, suspects, prefixes, page, .. } =
+            beacon;
         let mut changes = Changes {
             facts: (self.flags, self.tier) != (flags, tier)
                 || self.prefixes != prefixes
@@ -140,7 +192,7 @@ impl Peer {
         self.interval = Duration::from_millis(interval_ms.into());
         self.multiplier = multiplier;
         (self.flags, self.tier) = (flags, tier);
-        (self.nonce, self.heard, self.prefixes) = (nonce, heard, prefixes);
+        (self.nonce, self.heard, self.prefixes, self.suspects) = (nonce, heard, prefixes, suspects);
         (self.claims_total, self.claims_digest) = (beacon.claims_total, beacon.claims_digest);
         self.turn(page, &mut changes.claims);
         changes
@@ -171,6 +223,9 @@ impl Peer {
         }
     }
 }
+
+/// As many members as a beacon names as suspect.
+pub(super) const MAX_SUSPECTS: usize = 8;
 
 /// More addresses than a speaker ever serves; beyond that somebody who holds the key is broken.
 const MAX_CLAIMS: usize = 1 << 17;

@@ -103,6 +103,8 @@ impl Membership {
         let header = &envelope.header;
         let peer = link.peers.entry(id).or_insert_with(|| Peer::new(now, header, envelope.source));
         peer.highest = header.sequence;
+        peer.beacon_at = now;
+        let heard_nobody = peer.heard.total == 0;
         let changes = peer.update(header, envelope.source, beacon);
 
         // Who repeats our nonce has heard it. A list that is cut short proves nothing.
@@ -110,8 +112,7 @@ impl Membership {
         let hears_us = echoed || named.unwrap_or(peer.hears_us);
         let joined = echoed && !peer.trusted;
         peer.trusted |= echoed;
-        let facts = changes.facts || peer.hears_us != hears_us;
-        peer.hears_us = hears_us;
+        let facts = peer.note_hearing(now, hears_us, heard_nobody) || changes.facts;
 
         let solicits = peer.flags.contains(Flags::SOLICIT);
         let silent_for = |time: Duration| peer.answered.is_none_or(|last| now.since(last) >= time);
@@ -153,13 +154,13 @@ impl Membership {
     fn prolong(&mut self, now: Instant, index: LinkIndex, id: PeerId) {
         let Some(peer) = self.links.get_mut(&index).and_then(|link| link.peers.get_mut(&id)) else { return };
         peer.probes = 0;
+        peer.suspected = false;
+        peer.heard_at = now;
         peer.deadline = now + peer.detection();
         self.timers.set(Timer::Peer(index, id), peer.deadline);
-        // Only those whose end would move an address are worth asking.
-        if peer.trusted && peer.claims_anything() && peer.multiplier > 1 {
-            self.timers.set(Timer::Probe(index, id), now + peer.interval * 3 / 2);
-        } else {
-            self.timers.stop(&Timer::Probe(index, id));
+        match peer.late_at() {
+            Some(at) => self.timers.set(Timer::Probe(index, id), at),
+            None => drop(self.timers.stop(&Timer::Probe(index, id))),
         }
     }
 

@@ -5,8 +5,8 @@ use core::time::Duration;
 use super::{
     Membership, Output, Timer,
     beacon::{Answer, Beacon, Farewell, Flags, Header, Message, Nonce, Page, Probe, emit},
-    link::OwnLink,
-    peer::PeerId,
+    link::{Budget, OwnLink},
+    peer::{MAX_SUSPECTS, PeerId},
 };
 use crate::{
     time::Instant,
@@ -17,7 +17,7 @@ impl Membership {
     pub(super) fn send_regular(&mut self, now: Instant, index: LinkIndex) {
         let next = now + self.jittered_interval();
         let Some(link) = self.links.get_mut(&index) else { return };
-        link.budget = BUDGET;
+        link.budget = Budget::FULL;
         self.urgent.remove(&index);
         self.timers.set(Timer::Beacon(index), next);
         self.broadcast(now, index);
@@ -32,10 +32,10 @@ impl Membership {
     /// Says what cannot wait, as far as the budget goes; the next regular beacon says the rest.
     pub(super) fn send_extra(&mut self, now: Instant, index: LinkIndex) {
         let Some(link) = self.links.get_mut(&index) else { return };
-        if self.key.is_none() || link.budget == 0 {
+        if self.key.is_none() || link.budget.news == 0 {
             return;
         }
-        link.budget -= 1;
+        link.budget.news -= 1;
         self.broadcast(now, index);
         if self.links.get(&index).is_some_and(OwnLink::has_news) {
             self.urgent.insert(index);
@@ -48,10 +48,10 @@ impl Membership {
         loop {
             let Some(link) = self.links.get_mut(&index) else { return };
             let Some(peer) = link.peers.get_mut(&id) else { return };
-            if link.budget == 0 {
+            if link.budget.answers == 0 {
                 return;
             }
-            link.budget -= 1;
+            link.budget.answers -= 1;
             peer.answered = Some(now);
             let (mac, echo) = (peer.mac, (peer.hash, peer.nonce));
             let Some((mut beacon, room)) = self.beacon(index) else { return };
@@ -76,13 +76,16 @@ impl Membership {
         let number = self.sequence + 1;
         let Some(link) = self.links.get_mut(&index) else { return };
         let Some(peer) = link.peers.get_mut(&id) else { return };
-        if peer.probes >= PROBES || link.budget == 0 {
+        if !peer.suspected {
+            peer.suspected = true;
+            self.counters.suspected += 1;
+        }
+        if peer.probes >= PROBES || link.budget.probes == 0 {
             return;
         }
-        link.budget -= 1;
+        link.budget.probes -= 1;
         if peer.probes == 0 {
             peer.first_probe = number;
-            self.counters.suspected += 1;
         }
         peer.probes += 1;
         let step = peer.deadline.since(now) / u32::from(PROBES + 2 - peer.probes);
@@ -94,8 +97,8 @@ impl Membership {
     pub(super) fn send_answer(&mut self, index: LinkIndex, id: PeerId, challenge: Nonce) {
         let Some(link) = self.links.get_mut(&index) else { return };
         let Some(peer) = link.peers.get(&id) else { return };
-        if link.budget > 0 {
-            link.budget -= 1;
+        if link.budget.answers > 0 {
+            link.budget.answers -= 1;
             let mac = peer.mac;
             self.send(index, mac, &Message::Answer(Answer { challenge }));
         }
@@ -144,9 +147,9 @@ impl Membership {
             suspects: link
                 .peers
                 .values()
-                .filter(|peer| peer.trusted && peer.probes > 0)
+                .filter(|peer| peer.trusted && peer.suspected)
                 .map(|peer| peer.hash)
-                .take(SUSPECTS)
+                .take(MAX_SUSPECTS)
                 .collect(),
             prefixes: link.port.prefixes.iter().take(PREFIXES).map(ipnet::IpNet::trunc).collect(),
             claims_total: link.claims_total(),
@@ -199,13 +202,9 @@ const EVERYBODY: Mac = [0xff; 6];
 /// The version of MetalLB's order plus subnet fit.
 const ELECTION_RULES: u8 = 1;
 
-/// Frames per interval and link besides the regular beacon: a page each for thousands of new claims.
-const BUDGET: u8 = 96;
-
 /// Questions to a member before it is given up.
 const PROBES: u8 = 8;
 
 const ECHOES: usize = 16;
 const HEARD: usize = 64;
-const SUSPECTS: usize = 8;
 const PREFIXES: usize = 8;

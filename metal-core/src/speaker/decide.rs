@@ -191,7 +191,8 @@ impl Speaker {
     fn rivals(&self, place: Place) -> Vec<Rival> {
         let (link, address) = place;
         let (us, ours) = (self.membership.hash(), self.ownership.claim(place));
-        let peers = self.membership.peers(link);
+        // Who is deaf can neither serve nor be told; it yields when it hears again.
+        let peers = self.membership.peers(link).filter(|(_, peer)| !peer.deaf);
         let rivals = peers.filter_map(|(id, peer)| {
             let claim = *peer.claim(address)?;
             // Only for equal terms the order matters; the salt tells two incarnations of one node apart.

@@ -28,12 +28,14 @@
 mod body;
 mod codec;
 mod frame;
+mod page;
 mod seal;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Answer, Beacon, Claim, ClaimState, Farewell, Flags, Heard, Message, Page, Probe};
+pub use body::{Answer, Beacon, Farewell, Flags, Heard, Message, Probe};
 pub use frame::{Envelope, Header, Kind, emit, parse};
+pub use page::{Claim, ClaimState, Page};
 pub use seal::{Salt, Seal, Secret, key_id, member_hash};
 
 /// The UDP port on both ends.
