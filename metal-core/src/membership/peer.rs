@@ -200,9 +200,12 @@ impl Peer {
 
     /// Replaces what was known between the ends of `page`.
     fn turn(&mut self, page: Page, changed: &mut Vec<IpAddr>) {
-        let gone = self
-            .claims
-            .range((Bound::Included(page.from), Bound::Included(page.to)))
+        let known = || self.claims.range((Bound::Included(page.from), Bound::Included(page.to)));
+        // Mostly nothing has changed.
+        if known().eq(page.claims.iter().map(|(address, claim)| (address, claim))) {
+            return;
+        }
+        let gone = known()
             .filter(|(address, _)| page.claims.binary_search_by_key(address, |(known, _)| known).is_err())
             .map(|(address, _)| *address);
         changed.extend(gone);
