@@ -6,12 +6,14 @@ mod args;
 mod clock;
 mod http;
 mod logs;
+mod metrics;
 mod signals;
 mod source;
 
 pub use args::Common;
 pub use clock::Clock;
 pub use http::{Readiness, serve};
+pub use metrics::{ClientMetrics, register};
 pub use signals::terminated;
 
 use std::process::ExitCode;

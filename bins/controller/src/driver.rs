@@ -74,13 +74,13 @@ struct Driver {
 
 impl Driver {
     fn take(&mut self, change: Change) {
-        self.metrics.updates.inc();
+        self.metrics.client.updates.inc();
         let input = match change {
             Change::Service(key, service) => Input::Service(key, service),
             Change::Config(object, config) => Input::Config(object, config),
             Change::Synced => {
                 info!("everything has been listed");
-                self.metrics.config_loaded.set(1);
+                self.metrics.client.config_loaded.set(1);
                 self.readiness.set(None);
                 Input::Synced
             }
@@ -107,9 +107,7 @@ impl Driver {
                 Output::Note(note) => info!("{note}"),
             }
         }
-        self.metrics
-            .update_errors
-            .inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
+        self.metrics.client.errors_so_far(self.sink.errors());
     }
 
     fn verdict(&mut self, object: ObjectRef, refusals: Vec<Refusal>) {
@@ -123,7 +121,7 @@ impl Driver {
         } else {
             self.refused.insert(object.clone());
         }
-        self.metrics.config_stale.set(i64::from(!self.refused.is_empty()));
+        self.metrics.client.config_stale.set(i64::from(!self.refused.is_empty()));
         self.sink.verdict(object, refusals);
     }
 }

@@ -2,16 +2,14 @@
 
 use anyhow::Result;
 use metal_core::{controller::Usage, name::PoolName};
-use prometheus::{GaugeVec, IntCounter, IntGauge, Opts, Registry};
+use metal_daemon::{ClientMetrics, register};
+use prometheus::{GaugeVec, Opts, Registry};
 
 /// What the controller counts.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
-    pub(crate) updates: IntCounter,
-    pub(crate) update_errors: IntCounter,
-    pub(crate) config_loaded: IntGauge,
-    pub(crate) config_stale: IntGauge,
+    pub(crate) client: ClientMetrics,
     pools: PoolGauges,
 }
 
@@ -30,9 +28,10 @@ impl Metrics {
     pub(crate) fn new() -> Result<Self> {
         let registry = Registry::new();
         let pool = |name: &str, help: &str| -> Result<GaugeVec> {
-            let gauge = GaugeVec::new(Opts::new(format!("metallb_allocator_{name}"), help), &["pool"])?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
+            register(
+                &registry,
+                GaugeVec::new(Opts::new(format!("metallb_allocator_{name}"), help), &["pool"])?,
+            )
         };
         let pools = PoolGauges {
             total: pool("addresses_total", "Usable addresses of the pool")?,
@@ -42,24 +41,7 @@ impl Metrics {
             used_v4: pool("ipv4_addresses_in_use_total", "IPv4 addresses of the pool in use")?,
             used_v6: pool("ipv6_addresses_in_use_total", "IPv6 addresses of the pool in use")?,
         };
-        let counter = |name: &str, help: &str| -> Result<IntCounter> {
-            let counter = IntCounter::new(format!("metallb_k8s_client_{name}"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let gauge = |name: &str, help: &str| -> Result<IntGauge> {
-            let gauge = IntGauge::new(format!("metallb_k8s_client_{name}"), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        Ok(Self {
-            updates: counter("updates_total", "Changes taken in")?,
-            update_errors: counter("update_errors_total", "Writes that failed")?,
-            config_loaded: gauge("config_loaded_bool", "1 once everything has been listed")?,
-            config_stale: gauge("config_stale_bool", "1 while a configuration object is refused")?,
-            pools,
-            registry,
-        })
+        Ok(Self { client: ClientMetrics::new(&registry)?, pools, registry })
     }
 
     /// Shows a pool's counters; `None` removes its series.

@@ -81,10 +81,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             }
             change = changes.recv(), if !stopping => {
                 let Some(change) = change else { bail!("the source of Services and configuration ended") };
-                outbox.metrics.updates.inc();
+                outbox.metrics.client.updates.inc();
                 if change == Change::Synced {
                     info!("everything has been listed");
-                    outbox.metrics.config_loaded.set(1);
+                    outbox.metrics.client.config_loaded.set(1);
                     missing.list = false;
                     readiness.set(missing.reason());
                 }
@@ -204,8 +204,6 @@ impl Outbox {
             }
             Report::Note(note) => info!("{note}"),
         }
-        self.metrics
-            .update_errors
-            .inc_by(self.sink.errors().saturating_sub(self.metrics.update_errors.get()));
+        self.metrics.client.errors_so_far(self.sink.errors());
     }
 }

@@ -12,7 +12,8 @@ use metal_core::{
     name::{NodeName, ObjectKey},
     speaker::Status,
 };
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+use metal_daemon::{ClientMetrics, register};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::report::Counters;
 
@@ -20,10 +21,7 @@ use crate::report::Counters;
 #[derive(Clone)]
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
-    pub(crate) updates: IntCounter,
-    pub(crate) update_errors: IntCounter,
-    pub(crate) config_loaded: IntGauge,
-    config_stale: IntGauge,
+    pub(crate) client: ClientMetrics,
     announced: IntGaugeVec,
     requests: IntCounterVec,
     responses: IntCounterVec,
@@ -46,8 +44,6 @@ struct Shown {
 impl Metrics {
     pub(crate) fn new(node: NodeName) -> Result<Self> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
-        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
@@ -55,16 +51,7 @@ impl Metrics {
             register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
         };
         Ok(Self {
-            updates: counter("metallb_k8s_client_updates_total", "Changes taken in")?,
-            update_errors: counter("metallb_k8s_client_update_errors_total", "Writes that failed")?,
-            config_loaded: gauge(
-                "metallb_k8s_client_config_loaded_bool",
-                "1 once everything has been listed",
-            )?,
-            config_stale: gauge(
-                "metallb_k8s_client_config_stale_bool",
-                "1 while a configuration object is refused",
-            )?,
+            client: ClientMetrics::new(&registry)?,
             announced: gauges(
                 "metallb_speaker_announced",
                 "1 for each address this node answers for",
@@ -121,7 +108,7 @@ impl Metrics {
         } else {
             shown.refused.remove(&object);
         }
-        self.config_stale.set(i64::from(!shown.refused.is_empty()));
+        self.client.config_stale.set(i64::from(!shown.refused.is_empty()));
     }
 
     /// Takes over the counters of the LAN thread.
@@ -151,9 +138,4 @@ impl Metrics {
 /// given up and taken again counts from zero.
 const fn since(before: u64, now: u64) -> u64 {
     if now < before { now } else { now - before }
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
