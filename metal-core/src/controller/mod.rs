@@ -137,7 +137,11 @@ impl Machine for Controller {
             }
             Input::Written { service, addresses, pool } => {
                 if let Some(record) = self.services.get_mut(&service) {
-                    record.confirm(&Shown { addresses, pool });
+                    let write = Shown { addresses, pool };
+                    if record.confirm(&write) {
+                        let Shown { addresses, pool } = write;
+                        self.outputs.push_back(Output::Assign { service: service.clone(), addresses, pool });
+                    }
                     self.let_go(&service);
                 }
             }

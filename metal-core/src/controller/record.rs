@@ -27,8 +27,8 @@ pub(super) struct Record {
     pub(super) is_outside: bool,
     /// What was asked to be written and has not been seen since.
     in_flight: VecDeque<Shown>,
-    /// Whether the last of these is known to be written.
-    is_written: bool,
+    /// What was asked to be written and has not been confirmed since.
+    unconfirmed: VecDeque<Shown>,
 }
 
 /// What a Service shows: its addresses, and the pool they come from.
@@ -48,7 +48,7 @@ impl Record {
             reason: None,
             is_outside: false,
             in_flight: VecDeque::new(),
-            is_written: false,
+            unconfirmed: VecDeque::new(),
         }
     }
 
@@ -70,6 +70,7 @@ impl Record {
         if self.service.created != service.created {
             // Another Service of the same name: what was written to the former one does not count.
             self.in_flight.clear();
+            self.unconfirmed.clear();
         } else if before == now {
             // Whatever is under way has not arrived.
         } else if let Some(landed) = self.in_flight.iter().position(|write| *write == now) {
@@ -86,17 +87,21 @@ impl Record {
         self.in_flight.back().cloned().unwrap_or_else(|| shown(&self.service))
     }
 
-    /// Takes the news that `write` has been made.
-    pub(super) fn confirm(&mut self, write: &Shown) {
-        // An earlier one says nothing: the last one is still to come.
-        self.is_written |= self.in_flight.back() == Some(write);
+    /// Takes the news that `write` has been made. It counts as the first of those that read like it; says
+    /// whether the last one reads the same, so that only another write of it can tell them apart.
+    #[must_use = "the last write has to be made again"]
+    pub(super) fn confirm(&mut self, write: &Shown) -> bool {
+        let Some(made) = self.unconfirmed.iter().position(|other| other == write) else { return false };
+        // What was asked for before has been overtaken.
+        self.unconfirmed.drain(..=made);
+        self.unconfirmed.back() == Some(write)
     }
 
     /// The addresses it has given up and does not show any more, nor will because of a write under way.
     pub(super) fn take_left(&mut self) -> Vec<IpAddr> {
         let shown = match self.in_flight.back() {
             None => &self.service.assigned,
-            Some(write) if self.is_written => &write.addresses,
+            Some(write) if self.unconfirmed.is_empty() => &write.addresses,
             Some(_) => return Vec::new(),
         };
         self.leaving.extract_if(.., |address| !shown.contains(address)).collect()
@@ -107,7 +112,7 @@ impl Record {
         let news = self.expected() != *target;
         if news {
             self.in_flight.push_back(target.clone());
-            self.is_written = false;
+            self.unconfirmed.push_back(target.clone());
         }
         news
     }
