@@ -156,7 +156,9 @@ impl Controller {
 fn could_use(ipam: &Ipam, key: &ObjectKey, record: &Record, room: &PoolName) -> bool {
     let (Some(pool), Ok(request)) = (ipam.pool(room), &record.service.request) else { return false };
     let mut own = record.held.iter().chain(&request.addresses);
-    let is_home = own.any(|address| ipam.pool_of(*address).is_some_and(|home| home.name == *room));
+    // What lies outside every pool still belongs to the one it came from.
+    let home = |address| ipam.pool_of(address).map(|pool| &pool.name).or(record.pool.as_ref());
+    let is_home = own.any(|address| home(*address) == Some(room));
     let is_asked_for = match &request.pool {
         Some(requested) => requested == room,
         None => request.addresses.is_empty() && pool.auto_assign,
