@@ -59,6 +59,7 @@ pub mod ownership;
 pub mod reason;
 pub mod request;
 pub mod selector;
+pub mod sharing;
 pub mod speaker;
 pub mod time;
 pub mod timer;

@@ -1,11 +1,12 @@
 //! Why a Service does not get what it asks for: a closed list, each with the sentence that users read.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::{fmt, net::IpAddr};
 
 use crate::{
     name::{ObjectKey, PoolName},
     request::RequestError,
+    sharing::SharingProblem,
     view::Family,
 };
 
@@ -50,6 +51,59 @@ pub enum Reason {
     RequestInvalid(RequestError),
     /// The Service has no cluster IP.
     NoClusterIP,
+    /// The address is kept for somebody else: by an `IPReservation`, or for its former owner.
+    AddressReserved {
+        /// The address.
+        address: IpAddr,
+        /// For whom.
+        claim: Claim,
+    },
+    /// The address is in use by a Service with which it cannot be shared.
+    SharingConflict {
+        /// The address.
+        address: IpAddr,
+        /// A Service that has it.
+        by: ObjectKey,
+        /// What keeps them from sharing it.
+        problem: SharingProblem,
+    },
+    /// The namespace has as many addresses of the pool as it may have.
+    QuotaExceeded {
+        /// The pool.
+        pool: PoolName,
+        /// The namespace.
+        namespace: String,
+        /// How many it may have (`maxAddressesPerNamespace`).
+        limit: u32,
+    },
+    /// The Service keeps addresses that its pool does not have any more.
+    AddressOutsidePool {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// The pool they came from.
+        pool: Option<PoolName>,
+    },
+    /// The Service has lost its address, which an older Service has as well.
+    AddressConflict {
+        /// The address.
+        address: IpAddr,
+        /// The Service that keeps it.
+        by: ObjectKey,
+    },
+    /// Somebody else keeps writing the status of the Service.
+    ContestedBy {
+        /// The field manager.
+        manager: String,
+    },
+}
+
+/// For whom an address is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// For the Services of this `IPReservation`, or for nobody.
+    Reservation(String),
+    /// For the Service that had it, for a while (`reuseDelay`).
+    Former(ObjectKey),
 }
 
 /// The pools that were considered and why each of them did not serve.
@@ -136,6 +190,12 @@ impl Reason {
             Self::FamilyUnavailable(_) => "FamilyUnavailable",
             Self::RequestInvalid(_) => "RequestInvalid",
             Self::NoClusterIP => "NoClusterIP",
+            Self::AddressReserved { .. } => "AddressReserved",
+            Self::SharingConflict { .. } => "SharingConflict",
+            Self::QuotaExceeded { .. } => "QuotaExceeded",
+            Self::AddressOutsidePool { .. } => "AddressOutsidePool",
+            Self::AddressConflict { .. } => "AddressConflict",
+            Self::ContestedBy { .. } => "ContestedBy",
         }
     }
 }
@@ -163,6 +223,41 @@ impl fmt::Display for Reason {
             Self::NoClusterIP => {
                 f.write_str("the Service has no cluster IP: a headless Service cannot be load balanced")
             }
+            Self::AddressReserved { address, claim: Claim::Reservation(name) } => {
+                write!(f, "the address {address} is reserved by IPReservation {name}")
+            }
+            Self::AddressReserved { address, claim: Claim::Former(owner) } => {
+                write!(f, "the address {address} is kept for {owner}, which had it (reuseDelay)")
+            }
+            Self::SharingConflict { address, by, problem } => {
+                write!(f, "the address {address} cannot be shared with {by}: {problem}")
+            }
+            Self::QuotaExceeded { pool, namespace, limit } => write!(
+                f,
+                "namespace {namespace} has {limit} addresses of pool {pool} already, which is all it may have \
+                 (maxAddressesPerNamespace)"
+            ),
+            Self::AddressOutsidePool { addresses, pool } => {
+                for (index, address) in addresses.iter().enumerate() {
+                    write!(f, "{}{address}", if index == 0 { "" } else { " and " })?;
+                }
+                match pool {
+                    Some(pool) => write!(f, " is not in pool {pool} any more")?,
+                    None => f.write_str(" is in no pool any more")?,
+                }
+                f.write_str(
+                    "; the Service keeps it (set reassignPolicy: Immediate on the pool, or the annotation \
+                     metallb.io/reassignPolicy: Immediate on the Service, to move it)",
+                )
+            }
+            Self::AddressConflict { address, by } => {
+                write!(f, "{by} has the address {address} as well and is older: this Service cannot keep it")
+            }
+            Self::ContestedBy { manager } => write!(
+                f,
+                "{manager} keeps overwriting the status of this Service: remove it, or give one of the two a \
+                 loadBalancerClass of its own"
+            ),
         }
     }
 }

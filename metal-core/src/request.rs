@@ -11,10 +11,48 @@ use crate::{name::PoolName, view::Family};
 /// The addresses and the pool that a Service asks for. The default asks for nothing in particular.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// Exactly these addresses: none, one, or one of each family.
-    pub addresses: Vec<IpAddr>,
+    /// These addresses: none, one, or one of each family.
+    pub addresses: Vec<Wanted>,
     /// Only from this pool.
     pub pool: Option<PoolName>,
+}
+
+/// An address that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Exactly this one.
+    Address(IpAddr),
+    /// One with this host part, in whichever range it fits: written `.10` or `.1.10` for IPv4, and as an
+    /// address without network part, such as `::1`, for IPv6.
+    Host(HostPart),
+}
+
+/// The last bits of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPart {
+    /// Its family.
+    pub family: Family,
+    /// The bits.
+    pub bits: u64,
+    /// How many they are as written: 8 for each part of IPv4, 64 for IPv6.
+    pub width: u8,
+}
+
+impl Wanted {
+    /// Its family.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Address(address) => Family::of(*address),
+            Self::Host(host) => host.family,
+        }
+    }
+}
+
+impl From<IpAddr> for Wanted {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address)
+    }
 }
 
 /// Why a request cannot be understood.
@@ -71,15 +109,15 @@ impl Request {
     }
 }
 
-fn addresses(field: &'static str, text: &str) -> Result<Vec<IpAddr>, RequestError> {
-    let mut addresses: Vec<IpAddr> = Vec::new();
+fn addresses(field: &'static str, text: &str) -> Result<Vec<Wanted>, RequestError> {
+    let mut addresses: Vec<Wanted> = Vec::new();
     for part in text.split(',').map(str::trim) {
         let address =
             part.parse::<IpAddr>().map_err(|_| RequestError::NotAnAddress { field, text: part.into() })?;
-        if addresses.iter().any(|other| Family::of(*other) == Family::of(address)) {
+        if addresses.iter().any(|other| other.family() == Family::of(address)) {
             return Err(RequestError::TooMany { field, text: text.into() });
         }
-        addresses.push(address);
+        addresses.push(address.into());
     }
     Ok(addresses)
 }

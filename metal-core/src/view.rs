@@ -1,6 +1,6 @@
 //! Kubernetes and Linux as the policy sees them: nothing in here that it ignores.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
@@ -9,6 +9,7 @@ use crate::{
     name::{NodeName, ObjectKey, PoolName},
     request::{Request, RequestError},
     selector::Labels,
+    sharing::Sharing,
 };
 
 /// `metadata.creationTimestamp` in seconds since 1970; `None` counts as the oldest.
@@ -77,9 +78,14 @@ pub enum Scope {
     NotLoadBalancer,
 }
 
+/// The version of an object (`metadata.resourceVersion`); 0 when there is none, as in a file.
+pub type Version = u64;
+
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
+    /// Its version: a write that was decided on an older one is refused.
+    pub version: Version,
     /// When it was created: older ones are served first.
     pub created: Created,
     /// Its labels, for selectors.
@@ -96,13 +102,46 @@ pub struct Service {
     pub request: Result<Request, RequestError>,
     /// The IP entries of `status.loadBalancer.ingress`.
     pub assigned: Vec<IpAddr>,
-    /// The annotation `metallb.io/ip-allocated-from-pool`.
-    pub assigned_from: Option<PoolName>,
+    /// The annotation `metallb.io/ip-allocated-from-pool`: none, one for all addresses, or one for each.
+    pub assigned_from: Vec<PoolName>,
+    /// How it wants to share addresses; `None` when it does not.
+    pub sharing: Option<Sharing>,
+    /// The annotation `metallb.io/reassignPolicy: Immediate`: move it when its address is outside its pool.
+    pub reassigns: bool,
+    /// The annotation `metallb.io/pool-labels`: the last known labels of a pool that is gone.
+    pub pool_labels: Option<Labels>,
+    /// The condition `Assigned` as it stands. Speakers do not look at it.
+    pub condition: Option<Condition>,
+    /// Who else wrote `status.loadBalancer` last, if it was not us. Speakers do not look at it.
+    pub written_by: Option<Arc<str>>,
+}
+
+/// The condition `Assigned` of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether it has addresses.
+    pub status: bool,
+    /// The machine-readable reason: `Assigned`, or the [code](crate::reason::Reason::code) of what is missing.
+    pub reason: String,
+    /// The sentence that users read.
+    pub message: String,
+}
+
+impl Service {
+    /// The pool that the address number `index` came from, by the annotation.
+    #[must_use]
+    pub fn pool_of_assigned(&self, index: usize) -> Option<&PoolName> {
+        match &*self.assigned_from {
+            [one] => Some(one),
+            pools => pools.get(index),
+        }
+    }
 }
 
 impl Default for Service {
     fn default() -> Self {
         Self {
+            version: 0,
             created: None,
             labels: Labels::new(),
             scope: Scope::Ours,
@@ -111,7 +150,12 @@ impl Default for Service {
             traffic_policy: TrafficPolicy::Cluster,
             request: Ok(Request::default()),
             assigned: Vec::new(),
-            assigned_from: None,
+            assigned_from: Vec::new(),
+            sharing: None,
+            reassigns: false,
+            pool_labels: None,
+            condition: None,
+            written_by: None,
         }
     }
 }
@@ -151,6 +195,19 @@ pub struct Node {
     pub labels: Labels,
     /// Condition `NetworkUnavailable` is True.
     pub network_unavailable: bool,
+    /// Its own addresses (`status.addresses`).
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What is known of the network that nodes are in, as far as it makes addresses unfit for Services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Addresses of nodes.
+    pub addresses: Vec<IpAddr>,
+    /// The subnets that nodes are in: their network and broadcast addresses are not for Services.
+    pub subnets: Vec<IpNet>,
+    /// The routers of nodes.
+    pub gateways: Vec<IpAddr>,
 }
 
 /// A network interface's number on its host.

@@ -29,10 +29,10 @@ use core::mem;
 
 pub use advertisement::L2Advertisement;
 pub use object::{
-    L2AdvertisementSpec, LegacyPool, Object, ObjectRef, PoolSpec, PreferredNode, Refusal,
-    ServiceAllocationSpec, Spec,
+    Held, L2AdvertisementSpec, LegacyPool, Object, ObjectRef, ObjectStatus, PoolSpec, PreferredNode, Refusal,
+    ReservationSpec, ServiceAllocationSpec, Spec,
 };
-pub use pool::{Allocation, Pool};
+pub use pool::{Allocation, Pool, Reservation, SharingPolicy};
 pub use snapshot::Snapshot;
 
 use crate::{name::PoolName, selector::Labels, view::Created};
@@ -161,7 +161,7 @@ impl Configuration {
     /// Judges an object by itself.
     fn judge(&mut self, object: ObjectRef, value: Option<Object>) {
         self.touched.insert(object.clone());
-        let Some(Object { created, labels, spec }) = value else {
+        let Some(Object { created, labels, spec, status: _ }) = value else {
             self.keep_only(&object, &BTreeSet::new());
             self.advertise(&(object.clone(), None), None);
             self.objects.remove(&object);
@@ -182,6 +182,7 @@ impl Configuration {
                 Ok(advertisement) => self.advertise(&(object, None), Some(Arc::new(advertisement))),
                 Err(refusals) => judged.refusals = refusals,
             },
+            Spec::Reservation(_) => {}
             Spec::Legacy(pools) => self.judge_legacy(&object, created, pools),
         }
     }

@@ -1,9 +1,10 @@
 //! Configuration objects as they come in, before they are judged.
 
 use alloc::{string::String, sync::Arc, vec::Vec};
-use core::fmt;
+use core::{fmt, net::IpAddr};
 
 use crate::{
+    name::ObjectKey,
     selector::{Labels, Selector},
     view::Created,
 };
@@ -34,6 +35,28 @@ pub struct Object {
     pub labels: Labels,
     /// What it says.
     pub spec: Spec,
+    /// What its status said when it was seen first.
+    pub status: ObjectStatus,
+}
+
+/// What the status of a configuration object says, as far as a controller that starts has to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectStatus {
+    /// Condition `Accepted` is True: it was in force.
+    pub accepted: bool,
+    /// `held`: the addresses of the pool that are kept for their former owners.
+    pub held: Vec<Held>,
+}
+
+/// An address that is kept for its former owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held {
+    /// The address.
+    pub address: IpAddr,
+    /// The Service that had it.
+    pub service: ObjectKey,
+    /// Until when, in seconds since 1970.
+    pub until: i64,
 }
 
 /// What a configuration object says.
@@ -43,6 +66,8 @@ pub enum Spec {
     Pool(PoolSpec),
     /// An `L2Advertisement`.
     L2Advertisement(L2AdvertisementSpec),
+    /// An `IPReservation`.
+    Reservation(ReservationSpec),
     /// The pools of a ConfigMap as MetalLB before 0.13 had it.
     Legacy(Vec<LegacyPool>),
     /// An object that could not be decoded, with the reason.
@@ -60,6 +85,29 @@ pub struct PoolSpec {
     pub avoid_buggy_ips: bool,
     /// `serviceAllocation`: who may use the pool.
     pub service_allocation: Option<ServiceAllocationSpec>,
+    /// `exclude`: CIDRs and ranges that are not given out at all.
+    pub exclude: Vec<String>,
+    /// `reuseDelay`: how long a freed address is kept for the Service that had it, such as `10m`.
+    pub reuse_delay: Option<String>,
+    /// `maxAddressesPerNamespace`.
+    pub max_addresses_per_namespace: Option<i64>,
+    /// `sharing`: `Never`, `SameNamespace` or `Key`.
+    pub sharing: Option<String>,
+    /// `reassignPolicy`: `Never` or `Immediate`.
+    pub reassign_policy: Option<String>,
+}
+
+/// `IPReservation.spec`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReservationSpec {
+    /// `addresses`: CIDRs, ranges and single addresses.
+    pub addresses: Vec<String>,
+    /// `serviceRef`: the Service that they are for.
+    pub service: Option<ObjectKey>,
+    /// `serviceSelectors`: the Services that they are for, by label.
+    pub service_selectors: Vec<Selector>,
+    /// `namespaces`: where `serviceSelectors` look; empty means everywhere.
+    pub namespaces: Vec<String>,
 }
 
 /// `IPAddressPool.spec.serviceAllocation`.

@@ -1,13 +1,14 @@
 //! Address pools, valid by construction.
 
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+use core::time::Duration;
 
 use super::{
-    PoolSpec, Refusal, ServiceAllocationSpec,
+    ObjectRef, PoolSpec, Refusal, ServiceAllocationSpec,
     check::{self, refusal},
 };
 use crate::{
-    name::PoolName,
+    name::{ObjectKey, PoolName},
     net::AddressRange,
     selector::{Labels, Selector, any_or_empty},
 };
@@ -27,6 +28,43 @@ pub struct Pool {
     pub avoid_buggy_ips: bool,
     /// Who may use it; `None` means everybody.
     pub allocation: Option<Allocation>,
+    /// What is not given out at all, sorted; no two of them overlap.
+    pub exclude: Vec<AddressRange>,
+    /// How long a freed address is kept for the Service that had it.
+    pub reuse_delay: Duration,
+    /// How many addresses the Services of one namespace may have.
+    pub max_per_namespace: Option<u32>,
+    /// Which Services may share an address.
+    pub sharing: SharingPolicy,
+    /// Whether a Service leaves an address at once that the pool does not have any more.
+    pub reassigns: bool,
+}
+
+/// Which Services may share an address of a pool (`sharing`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SharingPolicy {
+    /// None.
+    Never,
+    /// Those of one namespace with the same key.
+    SameNamespace,
+    /// All with the same key.
+    #[default]
+    Key,
+}
+
+/// Addresses that are kept for certain Services, or for nobody (`IPReservation`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The object that says so.
+    pub object: ObjectRef,
+    /// The addresses, sorted; no two of them overlap.
+    pub ranges: Vec<AddressRange>,
+    /// The Service that they are for.
+    pub service: Option<ObjectKey>,
+    /// The Services that they are for, by label; only in `namespaces`.
+    pub service_selectors: Vec<Selector>,
+    /// Where `service_selectors` look; empty means everywhere.
+    pub namespaces: BTreeSet<String>,
 }
 
 /// Who may use a pool, and how it ranks among the pools of that kind.
@@ -34,8 +72,10 @@ pub struct Pool {
 pub struct Allocation {
     /// Lower is tried first, 0 last.
     pub priority: i64,
-    /// The namespaces that may use it; empty means all.
+    /// The namespaces that may use it, by name. Without names and selectors all may.
     pub namespaces: BTreeSet<String>,
+    /// The namespaces that may use it, by label.
+    pub namespace_selectors: Vec<Selector>,
     /// The Services that may use it; empty means all.
     pub service_selectors: Vec<Selector>,
 }
@@ -51,6 +91,11 @@ impl Pool {
             auto_assign: true,
             avoid_buggy_ips: false,
             allocation: None,
+            exclude: Vec::new(),
+            reuse_delay: Duration::ZERO,
+            max_per_namespace: None,
+            sharing: SharingPolicy::Key,
+            reassigns: false,
         }
     }
 }
@@ -90,7 +135,7 @@ pub(super) fn judge(
         return Err(refusals);
     }
     let (auto_assign, avoid_buggy_ips) = (spec.auto_assign, spec.avoid_buggy_ips);
-    Ok(Pool { name, labels, ranges, auto_assign, avoid_buggy_ips, allocation })
+    Ok(Pool { labels, auto_assign, avoid_buggy_ips, allocation, ..Pool::new(name, ranges) })
 }
 
 fn ranges(addresses: &[String], path: &str, refusals: &mut Vec<Refusal>) -> Vec<AddressRange> {
@@ -129,6 +174,7 @@ fn judge_allocation(spec: &ServiceAllocationSpec, path: &str, refusals: &mut Vec
     Allocation {
         priority: spec.priority,
         namespaces: spec.namespaces.iter().cloned().collect(),
+        namespace_selectors: spec.namespace_selectors.clone(),
         service_selectors: spec.service_selectors.clone(),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     ipam::Ipam,
     name::{ObjectKey, PoolName},
     reason::{FamilyProblem, Reason},
+    request::Wanted,
     view::Created,
 };
 
@@ -155,10 +156,14 @@ impl Controller {
 /// Whether it makes sense to look again now that the pool `room` has a free address.
 fn could_use(ipam: &Ipam, key: &ObjectKey, record: &Record, room: &PoolName) -> bool {
     let (Some(pool), Ok(request)) = (ipam.pool(room), &record.service.request) else { return false };
-    let mut own = record.held.iter().chain(&request.addresses);
+    let wanted = request.addresses.iter().filter_map(|wanted| match wanted {
+        Wanted::Address(address) => Some(*address),
+        Wanted::Host(_) => None,
+    });
+    let mut own = record.held.iter().copied().chain(wanted);
     // What lies outside every pool still belongs to the one it came from.
     let home = |address| ipam.pool_of(address).map(|pool| &pool.name).or(record.pool.as_ref());
-    let is_home = own.any(|address| home(*address) == Some(room));
+    let is_home = own.any(|address| home(address) == Some(room));
     let is_asked_for = match &request.pool {
         Some(requested) => requested == room,
         None => request.addresses.is_empty() && pool.auto_assign,

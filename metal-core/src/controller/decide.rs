@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::{mem, net::IpAddr};
 
 use super::{
-    Controller, Output,
+    Assignment, Controller, Output,
     agenda::Step,
     plan::plan,
     record::{Record, Shown, listed},
@@ -14,6 +14,7 @@ use crate::{
     ipam::{Demand, Grant},
     name::{ObjectKey, PoolName},
     reason::Reason,
+    selector::Labels,
     view::{Family, Scope},
 };
 
@@ -32,18 +33,18 @@ impl Controller {
         let mut kept: Vec<IpAddr> = Vec::new();
         for address in service.assigned.iter().copied() {
             // Outside every pool only our own annotation tells that the address came from us.
-            let is_ours = self.ipam.pool_of(address).is_some() || service.assigned_from.is_some();
+            let is_ours = self.ipam.pool_of(address).is_some() || !service.assigned_from.is_empty();
             let is_second = kept.iter().any(|other| Family::of(*other) == Family::of(address));
             if !is_ours || is_second {
                 continue;
             }
-            match self.ipam.claim(address, key) {
+            match self.ipam.claim(address, key, None) {
                 Ok(()) => kept.push(address),
-                Err(by) => lost = Some((address, by)),
+                Err(conflict) => lost = Some((address, conflict.by)),
             }
         }
         let home = kept.first().and_then(|address| self.ipam.pool_of(*address)).map(|pool| pool.name.clone());
-        record.pool = home.or_else(|| service.assigned_from.clone());
+        record.pool = home.or_else(|| service.assigned_from.first().cloned());
         record.held = kept;
         for address in &record.held {
             self.recount.extend(self.ipam.pool_of(*address).map(|pool| pool.name.clone()));
@@ -66,10 +67,10 @@ impl Controller {
         record.leaving.extend(&held);
         // The annotation of a Service of another class may be that of another MetalLB: leave it alone.
         let is_stale =
-            record.service.scope == Scope::NotLoadBalancer && record.service.assigned_from.is_some();
+            record.service.scope == Scope::NotLoadBalancer && !record.service.assigned_from.is_empty();
         // What it still shows is in nobody else's hands before it is cleared.
         for address in record.service.assigned.iter().copied().filter(|_| is_stale) {
-            if self.ipam.claim(address, key).is_ok() && !record.leaving.contains(&address) {
+            if self.ipam.claim(address, key, None).is_ok() && !record.leaving.contains(&address) {
                 record.leaving.push(address);
             }
         }
@@ -93,7 +94,11 @@ impl Controller {
             Err(error) => Err(Reason::RequestInvalid(error.clone())),
             Ok(request) => {
                 let (families, labels) = (&*service.families, &service.labels);
-                let demand = Demand { owner: key, labels, families, policy: service.family_policy, request };
+                let policy = service.family_policy;
+                let namespace_labels = &Labels::new();
+                let sharing = service.sharing.as_ref();
+                let demand =
+                    Demand { owner: key, labels, namespace_labels, sharing, families, policy, request };
                 plan(&self.ipam, &demand, &record.held, record.pool.as_ref())
             }
         };
@@ -107,14 +112,15 @@ impl Controller {
     /// Lets a Service have exactly this.
     fn hold(&mut self, key: &ObjectKey, grant: Grant) {
         let Some(record) = self.services.get_mut(key) else { return };
-        let Grant { addresses, pool, missing } = grant;
+        let Grant { addresses, pools, missing } = grant;
+        let Some(pool) = pools.into_iter().next() else { return };
         let before = mem::replace(&mut record.held, addresses.clone());
         record.pool = Some(pool.clone());
         record.leaving.extend(&before);
         record.leaving.retain(|address| !addresses.contains(address));
         let is_new = addresses.iter().any(|address| !before.contains(address));
         for address in &addresses {
-            let claimed = self.ipam.claim(*address, key);
+            let claimed = self.ipam.claim(*address, key, None);
             debug_assert_eq!(claimed, Ok(()), "only free addresses are granted");
         }
         self.recount.insert(pool.clone());
@@ -202,15 +208,24 @@ impl Controller {
     /// Frees what a Service has given up and does not show any more.
     pub(super) fn let_go(&mut self, key: &ObjectKey) {
         let left = self.services.get_mut(key).map(Record::take_left);
-        left.into_iter().flatten().for_each(|address| self.free(address));
+        left.into_iter().flatten().for_each(|address| self.free(address, key));
     }
 
     /// Lets a Service show something, if it does not and will not by itself.
     fn show(&mut self, key: &ObjectKey, target: Shown) {
         let Some(record) = self.services.get_mut(key) else { return };
-        if Record::ask(record, &target) {
+        if record.ask(&target, self.write + 1) {
+            self.write += 1;
+            let version = record.service.version;
             let Shown { addresses, pool } = target;
-            self.outputs.push_back(Output::Assign { service: key.clone(), addresses, pool });
+            let assignment =
+                Assignment { addresses, pools: pool.into_iter().collect(), ..Assignment::default() };
+            self.outputs.push_back(Output::Assign {
+                service: key.clone(),
+                write: self.write,
+                version,
+                assignment,
+            });
         }
     }
 

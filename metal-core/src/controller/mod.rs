@@ -24,22 +24,24 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     format,
     string::String,
+    sync::Arc,
     vec::Vec,
 };
 use core::{mem, net::IpAddr};
 
 pub use crate::ipam::Usage;
 use crate::{
-    config::{Configuration, Object, ObjectRef, Pool, Refusal, Snapshot},
+    config::{Configuration, Held, Object, ObjectRef, Pool, Refusal, Snapshot},
     event::Event,
     ipam::Ipam,
     machine::Machine,
     name::{ObjectKey, PoolName},
+    selector::Labels,
     time::Instant,
-    view::Service,
+    view::{Condition, Network, Service, Version},
 };
 use agenda::{Agenda, Step};
-use record::{Record, Shown, listed};
+use record::{Record, listed};
 
 /// What the controller is told.
 #[derive(Clone, Debug)]
@@ -50,31 +52,37 @@ pub enum Input {
     Config(ObjectRef, Option<Object>),
     /// Every kind has been listed completely once. Nothing is decided before.
     Synced,
-    /// What an [`Output::Assign`] asked for has been written, and nothing older will be.
+    /// The labels of a namespace as they are now; `None` when it is gone.
+    Namespace(Arc<str>, Option<Labels>),
+    /// What an object says about the network of nodes as it is now; `None` when it is gone. Automatic
+    /// allocation leaves the addresses of nodes and routers alone, and the first and last of IPv4 subnets.
+    Network(ObjectRef, Option<Network>),
+    /// What the [`Output::Assign`] with this number asked for has been written, and nothing older will be.
     ///
     /// The Service itself shows that, too, unless the write changed nothing in the end. Addresses that it
     /// gives up go to others on whichever is known first.
     Written {
         /// The Service.
         service: ObjectKey,
-        /// The addresses that were written.
-        addresses: Vec<IpAddr>,
-        /// The pool that was written.
-        pool: Option<PoolName>,
+        /// The number of the write.
+        write: u64,
     },
 }
 
 /// What the controller wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Write the addresses of a Service to its status and annotation; no addresses clear both.
+    /// Write this to the status and the annotations of a Service. It replaces what was asked for before.
     Assign {
         /// The Service.
         service: ObjectKey,
-        /// Its addresses, in the order of the Service's families.
-        addresses: Vec<IpAddr>,
-        /// The pool they come from.
-        pool: Option<PoolName>,
+        /// The number of the write, for [`Input::Written`]; later writes have higher numbers.
+        write: u64,
+        /// The version of the Service that this was decided on. Of anything newer that we did not write
+        /// ourselves it must not be written: that version is an input, which repeats the output if needed.
+        version: Version,
+        /// What to write.
+        assignment: Assignment,
     },
     /// Tell the user about a Service.
     Event {
@@ -98,9 +106,24 @@ pub enum Output {
         object: ObjectRef,
         /// Its counters.
         usage: Option<Usage>,
+        /// The addresses that are kept for their former owners.
+        held: Vec<Held>,
     },
     /// Something to log that is neither an event nor a verdict.
     Note(String),
+}
+
+/// What a Service shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its addresses, in the order of the Service's families; none clears list and annotation.
+    pub addresses: Vec<IpAddr>,
+    /// The pools they come from: none, one for all, or one for each.
+    pub pools: Vec<PoolName>,
+    /// The last known labels of the pool, once it is gone.
+    pub pool_labels: Option<Labels>,
+    /// The condition `Assigned`; `None` removes it.
+    pub condition: Option<Condition>,
 }
 
 /// The controller machine.
@@ -115,6 +138,8 @@ pub struct Controller {
     /// Pools whose counters may have changed.
     recount: BTreeSet<PoolName>,
     counted: BTreeMap<PoolName, (ObjectRef, Usage)>,
+    /// The number of the last write that was asked for.
+    write: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -135,13 +160,10 @@ impl Machine for Controller {
                 self.is_config_changed = true;
                 self.is_synced = true;
             }
-            Input::Written { service, addresses, pool } => {
+            Input::Namespace(..) | Input::Network(..) => {}
+            Input::Written { service, write } => {
                 if let Some(record) = self.services.get_mut(&service) {
-                    let write = Shown { addresses, pool };
-                    if record.confirm(&write) {
-                        let Shown { addresses, pool } = write;
-                        self.outputs.push_back(Output::Assign { service: service.clone(), addresses, pool });
-                    }
+                    record.confirm(write);
                     self.let_go(&service);
                 }
             }
@@ -206,7 +228,7 @@ impl Controller {
             self.outputs.push_back(Output::Note(format!("{key} is gone: {} is free", listed(&record.held))));
         }
         for address in record.held.into_iter().chain(record.leaving) {
-            self.free(address);
+            self.free(address, key);
         }
     }
 
@@ -263,7 +285,7 @@ impl Controller {
         }
         let mut say = |object: &ObjectRef, usage| {
             let (pool, object) = (name.clone(), object.clone());
-            self.outputs.push_back(Output::Usage { pool, object, usage });
+            self.outputs.push_back(Output::Usage { pool, object, usage, held: Vec::new() });
         };
         if let Some((object, _)) =
             before.filter(|(object, _)| now.as_ref().is_none_or(|now| now.0 != *object))
@@ -280,8 +302,8 @@ impl Controller {
     }
 
     /// Frees an address and offers it to those who wait.
-    fn free(&mut self, address: IpAddr) {
-        self.ipam.release(address);
+    fn free(&mut self, address: IpAddr, owner: &ObjectKey) {
+        self.ipam.release(address, owner);
         let pool = self.ipam.pool_of(address).map(|pool| pool.name.clone());
         self.recount.extend(pool.clone());
         self.agenda.freed(address, pool);

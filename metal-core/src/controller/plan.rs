@@ -29,7 +29,7 @@ pub(super) fn plan(
     let may_stay = |address: &IpAddr| {
         let family = Family::of(*address);
         demand.families.contains(&family)
-            && request.addresses.iter().all(|other| Family::of(*other) != family || other == address)
+            && request.addresses.iter().all(|other| other.family() != family || *other == (*address).into())
             && request.pool.as_ref().is_none_or(|wanted| home(*address) == Some(wanted))
     };
     let kept: Vec<_> = held.iter().copied().filter(may_stay).collect();
@@ -38,17 +38,18 @@ pub(super) fn plan(
 
     let has = |family: &Family| kept.iter().any(|address| Family::of(*address) == *family);
     let lacking: Vec<_> = demand.families.iter().copied().filter(|family| !has(family)).collect();
-    let mut grant = Grant { addresses: kept.clone(), pool: home.clone(), missing: None };
+    let mut grant =
+        Grant { pools: alloc::vec![home.clone(); kept.len()], addresses: kept.clone(), missing: None };
     if lacking.is_empty() {
         return Ok(grant);
     }
-    let requested =
-        request.addresses.iter().copied().filter(|address| lacking.contains(&Family::of(*address)));
+    let requested = request.addresses.iter().copied().filter(|wanted| lacking.contains(&wanted.family()));
     let rest = Request { addresses: requested.collect(), pool: Some(home.clone()) };
     let policy = FamilyPolicy::SingleStack;
     match ipam.find(&Demand { families: &lacking, policy, request: &rest, ..*demand }) {
         Ok(more) => {
             grant.addresses.extend(more.addresses);
+            grant.pools.extend(more.pools);
             let place =
                 |address: &IpAddr| demand.families.iter().position(|family| *family == Family::of(*address));
             grant.addresses.sort_by_key(place);

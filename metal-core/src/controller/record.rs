@@ -28,7 +28,7 @@ pub(super) struct Record {
     /// What was asked to be written and has not been seen since.
     in_flight: VecDeque<Shown>,
     /// What was asked to be written and has not been confirmed since.
-    unconfirmed: VecDeque<Shown>,
+    unconfirmed: VecDeque<u64>,
 }
 
 /// What a Service shows: its addresses, and the pool they come from.
@@ -87,14 +87,9 @@ impl Record {
         self.in_flight.back().cloned().unwrap_or_else(|| shown(&self.service))
     }
 
-    /// Takes the news that `write` has been made. It counts as the first of those that read like it; says
-    /// whether the last one reads the same, so that only another write of it can tell them apart.
-    #[must_use = "the last write has to be made again"]
-    pub(super) fn confirm(&mut self, write: &Shown) -> bool {
-        let Some(made) = self.unconfirmed.iter().position(|other| other == write) else { return false };
-        // What was asked for before has been overtaken.
-        self.unconfirmed.drain(..=made);
-        self.unconfirmed.back() == Some(write)
+    /// Takes the news that the write of this number has been made. What was asked for before has been overtaken.
+    pub(super) fn confirm(&mut self, write: u64) {
+        while self.unconfirmed.pop_front_if(|asked| *asked <= write).is_some() {}
     }
 
     /// The addresses it has given up and does not show any more, nor will because of a write under way.
@@ -108,18 +103,18 @@ impl Record {
     }
 
     /// Remembers that `target` is being written; says whether it has to be.
-    pub(super) fn ask(&mut self, target: &Shown) -> bool {
+    pub(super) fn ask(&mut self, target: &Shown, write: u64) -> bool {
         let news = self.expected() != *target;
         if news {
             self.in_flight.push_back(target.clone());
-            self.unconfirmed.push_back(target.clone());
+            self.unconfirmed.push_back(write);
         }
         news
     }
 }
 
 fn shown(service: &Service) -> Shown {
-    Shown { addresses: service.assigned.clone(), pool: service.assigned_from.clone() }
+    Shown { addresses: service.assigned.clone(), pool: service.assigned_from.first().cloned() }
 }
 
 /// Addresses as people write them.

@@ -12,13 +12,15 @@
 //! let demand = Demand {
 //!     owner: &owner,
 //!     labels: &Labels::new(),
+//!     namespace_labels: &Labels::new(),
+//!     sharing: None,
 //!     families: &[Family::V4],
 //!     policy: FamilyPolicy::SingleStack,
 //!     request: &Request::default(),
 //! };
 //! let grant = ipam.allocate(&demand).unwrap();
 //! assert_eq!(grant.addresses[0].to_string(), "192.0.2.1");
-//! ipam.release(grant.addresses[0]);
+//! ipam.release(grant.addresses[0], &owner);
 //! ```
 //!
 //! Every operation takes logarithmic time in the number of addresses, ranges and pools, except for
@@ -45,6 +47,7 @@ use crate::{
     name::{ObjectKey, PoolName},
     net::{AddressRange, RangeMap},
     reason::Reason,
+    sharing::{Sharing, SharingProblem},
 };
 use stock::Stock;
 use tier::{Offers, Tiers};
@@ -71,6 +74,15 @@ pub struct Usage {
     pub available_v4: u64,
     /// IPv6 addresses that are free.
     pub available_v6: u64,
+}
+
+/// An address cannot be claimed because another Service has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// That Service.
+    pub by: ObjectKey,
+    /// What keeps the two from sharing it.
+    pub problem: SharingProblem,
 }
 
 /// A pool cannot be taken because another one has some of its addresses.
@@ -184,31 +196,42 @@ impl Ipam {
     pub fn allocate(&mut self, demand: &Demand<'_>) -> Result<Grant, Reason> {
         let grant = self.find(demand)?;
         for address in &grant.addresses {
-            self.claim(*address, demand.owner)
-                .map_err(|by| Reason::AddressInUse { address: *address, by })?;
+            self.claim(*address, demand.owner, demand.sharing)
+                .map_err(|conflict| Reason::AddressInUse { address: *address, by: conflict.by })?;
         }
         Ok(grant)
     }
 
-    /// Gives `address` to `owner`, whether or not it lies in a pool. Repeating it changes nothing.
+    /// Gives `address` to `owner`, whether or not it lies in a pool. Repeating it changes nothing, except for
+    /// how the owner shares.
     ///
     /// # Errors
     /// Who has it, when somebody else does; nothing has changed then.
-    pub fn claim(&mut self, address: IpAddr, owner: &ObjectKey) -> Result<(), ObjectKey> {
+    pub fn claim(
+        &mut self,
+        address: IpAddr,
+        owner: &ObjectKey,
+        _sharing: Option<&Sharing>,
+    ) -> Result<(), Conflict> {
         match self.used.entry(address) {
             Entry::Occupied(entry) if entry.get() == owner => return Ok(()),
-            Entry::Occupied(entry) => return Err(entry.get().clone()),
+            Entry::Occupied(entry) => {
+                return Err(Conflict { by: entry.get().clone(), problem: SharingProblem::NotShared });
+            }
             Entry::Vacant(entry) => drop(entry.insert(owner.clone())),
         }
         self.with_stock(address, |stock, index| stock.take(index, address));
         Ok(())
     }
 
-    /// Frees `address`; says who had it.
-    pub fn release(&mut self, address: IpAddr) -> Option<ObjectKey> {
-        let owner = self.used.remove(&address)?;
+    /// Takes `address` from `owner`; says whether it had it.
+    pub fn release(&mut self, address: IpAddr, owner: &ObjectKey) -> bool {
+        if self.used.get(&address) != Some(owner) {
+            return false;
+        }
+        self.used.remove(&address);
         self.with_stock(address, |stock, index| stock.give(index, address));
-        Some(owner)
+        true
     }
 
     /// Changes the stock that `address` belongs to, if there is one.

@@ -7,8 +7,9 @@ use super::{Ipam, stock::Stock};
 use crate::{
     name::{ObjectKey, PoolName},
     reason::{AddressProblem, Considered, FamilyProblem, Obstacle, Reason},
-    request::Request,
+    request::{Request, Wanted},
     selector::Labels,
+    sharing::Sharing,
     view::{Family, FamilyPolicy},
 };
 
@@ -19,6 +20,10 @@ pub struct Demand<'a> {
     pub owner: &'a ObjectKey,
     /// Its labels, for pools that are reserved.
     pub labels: &'a Labels,
+    /// The labels of its namespace, for pools that are reserved.
+    pub namespace_labels: &'a Labels,
+    /// How it wants to share.
+    pub sharing: Option<&'a Sharing>,
     /// One address of each of these families, in this order.
     pub families: &'a [Family],
     /// Whether one of two families will do.
@@ -32,10 +37,18 @@ pub struct Demand<'a> {
 pub struct Grant {
     /// The addresses, in the order of the families.
     pub addresses: Vec<IpAddr>,
-    /// The pool they all come from.
-    pub pool: PoolName,
+    /// The pool of each address.
+    pub pools: Vec<PoolName>,
     /// Why the other family is missing, where only one of two could be had and will do.
     pub missing: Option<Reason>,
+}
+
+/// The addresses that are asked for by number.
+fn exact(demand: &Demand<'_>) -> impl Iterator<Item = IpAddr> {
+    demand.request.addresses.iter().filter_map(|wanted| match wanted {
+        Wanted::Address(address) => Some(*address),
+        Wanted::Host(_) => None,
+    })
 }
 
 /// How many pools a reason names.
@@ -51,10 +64,9 @@ pub(super) fn find(ipam: &Ipam, demand: &Demand<'_>) -> Result<Grant, Reason> {
         [one, other] if one == other => demand.families = &demand.families[..1],
         _ => {}
     }
-    let foreign =
-        demand.request.addresses.iter().find(|address| !demand.families.contains(&Family::of(**address)));
+    let foreign = exact(&demand).find(|address| !demand.families.contains(&Family::of(*address)));
     if let Some(address) = foreign {
-        return Err(Reason::FamilyUnavailable(FamilyProblem::NotOfService { address: *address }));
+        return Err(Reason::FamilyUnavailable(FamilyProblem::NotOfService { address }));
     }
     match requested_pool(ipam, &demand)? {
         Some(stock) => from_requested(stock, &demand),
@@ -69,7 +81,7 @@ fn requested_pool<'a>(ipam: &'a Ipam, demand: &Demand<'_>) -> Result<Option<&'a 
         let not_found = || Reason::PoolNotFound { pool: name.clone() };
         wanted = Some(ipam.stocks.get(name).ok_or_else(not_found)?);
     }
-    for address in demand.request.addresses.iter().copied() {
+    for address in exact(demand) {
         let refuse = |problem| Reason::AddressNotInPool { address, problem };
         let (_, (name, index)) = ipam.ranges.get(address).ok_or_else(|| refuse(AddressProblem::NoPool))?;
         let Some(stock) = ipam.stocks.get(name) else { continue };
@@ -99,8 +111,7 @@ fn from_requested(stock: &Stock, demand: &Demand<'_>) -> Result<Grant, Reason> {
     let mut addresses = Vec::with_capacity(demand.families.len());
     let mut lack = None;
     for family in demand.families.iter().copied() {
-        let requested =
-            demand.request.addresses.iter().copied().find(|address| Family::of(*address) == family);
+        let requested = exact(demand).find(|address| Family::of(*address) == family);
         match requested.or_else(|| stock.next_free(family)) {
             Some(address) => addresses.push(address),
             None => lack = lack.or(Some(family)),
@@ -118,7 +129,7 @@ fn from_requested(stock: &Stock, demand: &Demand<'_>) -> Result<Grant, Reason> {
     });
     match missing {
         Some(reason) if addresses.is_empty() || demand.policy != FamilyPolicy::PreferDualStack => Err(reason),
-        missing => Ok(Grant { addresses, pool, missing }),
+        missing => Ok(Grant { pools: vec![pool; addresses.len()], addresses, missing }),
     }
 }
 
@@ -129,10 +140,10 @@ fn automatic(ipam: &Ipam, demand: &Demand<'_>) -> Result<Grant, Reason> {
         let stock = ipam.stocks.get(name)?;
         stock.forbids(namespace, demand.labels).is_none().then_some(stock)
     };
-    let grant = |stock: &Stock, missing| Grant {
-        addresses: demand.families.iter().filter_map(|family| stock.next_free(*family)).collect(),
-        pool: stock.pool.name.clone(),
-        missing,
+    let grant = |stock: &Stock, missing| {
+        let addresses: Vec<_> =
+            demand.families.iter().filter_map(|family| stock.next_free(*family)).collect();
+        Grant { pools: vec![stock.pool.name.clone(); addresses.len()], addresses, missing }
     };
     if let [family] = *demand.families {
         let mut candidates = ipam.tiers.of(family, namespace).filter_map(open);

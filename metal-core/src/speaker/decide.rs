@@ -112,7 +112,7 @@ impl Speaker {
         let carrier = |key| {
             let service = self.services.get(key)?;
             let applies = |advertisement: &&L2Advertisement| advertisement.admits_service(&service.labels);
-            let advertisements = match (snapshot.pool_of(address), &service.assigned_from) {
+            let advertisements = match (snapshot.pool_of(address), &service.assigned_from.first()) {
                 (Some(pool), _) => {
                     snapshot.advertisements_for(pool).map(AsRef::as_ref).filter(applies).collect()
                 }
