@@ -128,8 +128,9 @@ fn chaos(seed: u64) {
         }
     }
     world.weather = Weather::CALM;
-    world.start_missing();
+    // Until all are awake, and those that were told to stop have.
     world.run(millis(15_000));
+    world.start_missing();
     world.until_led(TAKEOVER);
 }
 
