@@ -92,7 +92,10 @@ impl Term {
             Change::Network(object, network) => Input::Network(object, network),
             Change::Node(name, node) => {
                 let object = ObjectRef { kind: "Node", namespace: "".into(), name: name.as_str().into() };
-                let network = |node: metal_core::view::Node| Network { addresses: node.addresses, ..Network::default() };
+                let network = |node: metal_core::view::Node| Network {
+                    addresses: node.addresses,
+                    ..Network::default()
+                };
                 Input::Network(object, node.map(network))
             }
             Change::Synced => {
