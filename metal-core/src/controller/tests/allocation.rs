@@ -5,7 +5,6 @@ use alloc::vec;
 use super::*;
 use crate::{
     config::ServiceAllocationSpec,
-    request::RequestError,
     view::FamilyPolicy::{PreferDualStack, RequireDualStack, SingleStack},
 };
 
@@ -21,10 +20,11 @@ fn the_first_service_gets_the_first_address() {
 
 #[test]
 fn nothing_is_given_out_before_everything_is_listed() {
-    let mut controller = Controller::new();
+    let mut controller = controller();
     controller.handle_input(Instant::ZERO, Input::Service(key("web"), Some(service(1))));
     let spec = Spec::Pool(pool_of(&["192.0.2.0/28"]));
-    let object = Object { created: None, labels: Labels::new(), spec };
+    let status = ObjectStatus::default();
+    let object = Object { created: None, labels: Labels::new(), spec, status };
     controller.handle_input(Instant::ZERO, Input::Config(pool_ref("a"), Some(object)));
     assert_eq!(drain(&mut controller, Instant::ZERO), []);
     controller.handle_input(Instant::ZERO, Input::Synced);

@@ -36,7 +36,7 @@ fn of_two_that_claim_one_address_the_older_keeps_it() {
     let mut world = World::new(&[("a", "192.0.2.0/28")]);
     let shown = |created| Service {
         assigned: vec![at("192.0.2.5")],
-        assigned_from: Some("a".into()),
+        assigned_from: vec!["a".into()],
         ..service(created)
     };
     world.apply("a-young", shown(2));
