@@ -169,7 +169,8 @@ fn could_use(ipam: &Ipam, key: &ObjectKey, record: &Record, room: &PoolName) -> 
         None => request.addresses.is_empty() && pool.auto_assign,
     };
     let admits = pool.allocation.as_ref().is_none_or(|allocation| {
-        allocation.admits_namespace(&key.namespace) && allocation.admits_labels(&record.service.labels)
+        allocation.admits_namespace(&key.namespace, &crate::selector::Labels::new())
+            && allocation.admits_labels(&record.service.labels)
     });
     (is_home || is_asked_for) && admits
 }

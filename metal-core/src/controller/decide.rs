@@ -98,7 +98,7 @@ impl Controller {
                 let namespace_labels = &Labels::new();
                 let sharing = service.sharing.as_ref();
                 let demand =
-                    Demand { owner: key, labels, namespace_labels, sharing, families, policy, request };
+                    Demand { owner: key, labels, namespace_labels, sharing, has: &[], families, policy, request };
                 plan(&self.ipam, &demand, &record.held, record.pool.as_ref())
             }
         };
@@ -150,7 +150,7 @@ impl Controller {
         if held.is_empty() {
             // What it shows is not claimed for it: foreign, which is not ours to clear, or somebody else's.
             let shown = record.expected();
-            if shown.addresses.iter().any(|address| self.ipam.owner(*address).is_some()) {
+            if shown.addresses.iter().any(|address| self.ipam.owners(*address).next().is_some()) {
                 self.show(key, Shown::default());
             }
         } else {
