@@ -107,16 +107,28 @@ impl Allocation {
         (self.priority == 0, self.priority)
     }
 
-    /// Whether Services of `namespace` may use the pool.
+    /// Whether Services of the namespace of this name and with these labels may use the pool.
     #[must_use]
-    pub fn admits_namespace(&self, namespace: &str) -> bool {
-        self.namespaces.is_empty() || self.namespaces.contains(namespace)
+    pub fn admits_namespace(&self, name: &str, labels: &Labels) -> bool {
+        (self.namespaces.is_empty() && self.namespace_selectors.is_empty())
+            || self.namespaces.contains(name)
+            || self.namespace_selectors.iter().any(|selector| selector.matches(labels))
     }
 
     /// Whether Services with these labels may use the pool.
     #[must_use]
     pub fn admits_labels(&self, labels: &Labels) -> bool {
         any_or_empty(&self.service_selectors, labels)
+    }
+}
+
+impl Reservation {
+    /// Whether the addresses are for the Service `owner`, which has `labels`.
+    #[must_use]
+    pub fn is_for(&self, owner: &ObjectKey, labels: &Labels) -> bool {
+        self.service.as_ref() == Some(owner)
+            || ((self.namespaces.is_empty() || self.namespaces.contains(&*owner.namespace))
+                && self.service_selectors.iter().any(|selector| selector.matches(labels)))
     }
 }
 

@@ -364,7 +364,7 @@ impl Controller {
     }
 
     /// A Service does not have these addresses any more.
-    fn forget_outside(&mut self, key: &ObjectKey, owns: &[Own]) {
+    pub(super) fn forget_outside(&mut self, key: &ObjectKey, owns: &[Own]) {
         for own in owns {
             if let Some(list) = self.outside.get_mut(&own.pool) {
                 list.remove(key);

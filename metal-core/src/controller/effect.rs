@@ -23,14 +23,8 @@ impl Controller {
         for (object, refusals) in changes.verdicts {
             self.outputs.push_back(Output::Verdict { object, refusals });
         }
-        if changes.pools.is_empty() && changes.reservations.is_empty() {
+        if changes.pools.is_empty() {
             return;
-        }
-        for object in &changes.reservations {
-            match self.config.snapshot().reservation(object) {
-                Some(reservation) => self.ipam.set_reservation(reservation.clone()),
-                None => self.ipam.remove_reservation(object),
-            }
         }
         let mut concerned = BTreeSet::new();
         // Pools may have swapped ranges, so all that give up some go first.

@@ -11,7 +11,6 @@ use crate::{
     config::Held,
     name::{ObjectKey, PoolName},
     time::Instant,
-    view::Family,
 };
 
 /// The addresses that are kept.

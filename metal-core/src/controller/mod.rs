@@ -249,7 +249,7 @@ impl Controller {
     }
 
     fn update(&mut self, now: Instant, key: ObjectKey, service: Service) {
-        let record = match self.services.get_mut(&key) {
+        match self.services.get_mut(&key) {
             Some(record) if record.service == service || record.is_outdated(&service) => return,
             Some(record) => {
                 let before = record.age(&key);
@@ -260,7 +260,7 @@ impl Controller {
                 }
             }
             None => drop(self.services.insert(key.clone(), Record::new(service))),
-        };
+        }
         self.look_at(&key);
         self.let_go(now, &key);
     }
