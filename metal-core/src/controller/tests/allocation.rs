@@ -5,6 +5,7 @@ use alloc::vec;
 use super::*;
 use crate::{
     config::ServiceAllocationSpec,
+    request::RequestError,
     view::FamilyPolicy::{PreferDualStack, RequireDualStack, SingleStack},
 };
 
@@ -224,11 +225,11 @@ fn other_types_and_classes_give_back_what_they_have() {
 #[test]
 fn what_another_controller_serves_is_left_alone() {
     let mut world = World::new(&[("a", "192.0.2.0/28")]);
-    let shown = Service { assigned: vec![at("192.0.2.5")], assigned_from: Some("a".into()), ..service(1) };
+    let shown = Service { assigned: vec![at("192.0.2.5")], assigned_from: vec!["a".into()], ..service(1) };
     world.apply("other", Service { scope: Scope::OtherClass, ..shown.clone() });
     assert_eq!(assigned(&world.run()), [""; 0]);
     world.apply("left", Service { scope: Scope::NotLoadBalancer, ..shown.clone() });
-    world.apply("node-port", Service { scope: Scope::NotLoadBalancer, assigned_from: None, ..shown });
+    world.apply("node-port", Service { scope: Scope::NotLoadBalancer, assigned_from: vec![], ..shown });
     assert_eq!(assigned(&world.run()), ["left="], "our annotation on a Service that is none is stale");
 }
 

@@ -162,7 +162,7 @@ fn an_address_goes_on_only_when_its_former_service_is_seen_without_it() {
 
 #[test]
 fn a_write_that_changes_nothing_in_the_end_frees_the_address_all_the_same() {
-    let mut world = World { coalesces: true, ..World::new(&[("a", "192.0.2.0/32")]) };
+    let mut world = World::new(&[("a", "192.0.2.0/32")]);
     world.apply("web", service(1));
     assert_eq!(assigned(&world.poll()), ["web=192.0.2.0"]);
     world.apply("next", service(2));
