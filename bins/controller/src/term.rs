@@ -46,10 +46,11 @@ impl Term {
     ) -> Result<Self> {
         readiness.set(Some("the first complete list of Services and pools".to_owned()));
         let (changes, sink) = backend.start(fence)?;
+        let clock = Clock::start();
         Ok(Self {
             changes,
-            clock: Clock::start(),
-            machine: Controller::new(),
+            clock,
+            machine: Controller::new(clock.epoch()),
             sink,
             metrics,
             readiness,
