@@ -46,4 +46,5 @@ mod watch;
 
 pub use backend::{Backend, OpenError, Options, Pod, Role};
 pub use change::{Change, Changes, Problem};
+pub use files::offline::{Fault, Manifests, Place, Unusable};
 pub use sink::Sink;
