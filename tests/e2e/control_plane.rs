@@ -44,8 +44,6 @@ pub(crate) struct Request {
     pub(crate) verb: String,
     /// The verb and the object, as in `patch services/default/whoami/status`.
     pub(crate) what: String,
-    /// The path with its parameters.
-    pub(crate) uri: String,
     /// When it came in and when it had been answered, in seconds since 1970.
     pub(crate) begin: f64,
     pub(crate) end: f64,
@@ -238,7 +236,6 @@ impl From<&Value> for Request {
         Self {
             verb: text("verb"),
             what: what(entry),
-            uri: text("requestURI"),
             begin: time("requestReceivedTimestamp"),
             end: time("stageTimestamp"),
         }

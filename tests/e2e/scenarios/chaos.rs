@@ -77,21 +77,20 @@ impl Run<'_> {
             0..50 if !exists => self.create(&name),
             0..30 => self.world.client.delete("Service", "default", &name),
             30..50 => {
-                let types = ["LoadBalancer", "ClusterIP"];
-                self.change(&name, &json!({"spec": {"type": types[self.random.index(2)]}}));
+                let kind = ["LoadBalancer", "ClusterIP"][self.random.index(2)];
+                let patch = json!({"spec": {"type": kind}});
+                self.change(&name, &patch);
             }
             50..60 if exists => {
-                self.change(
-                    &name,
-                    &json!({"metadata": {"labels": {"step": self.random.next().to_string()}}}),
-                );
+                let patch = json!({"metadata": {"labels": {"step": self.random.next().to_string()}}});
+                self.change(&name, &patch);
             }
             60..75 => {
                 let range = RANGES[self.random.index(RANGES.len())];
                 set_pool(self.world, Some(range));
             }
             75..78 => set_pool(self.world, None),
-            78..88 => self.kill(),
+            78..84 => self.kill(),
             _ => self.settle(),
         }
     }
