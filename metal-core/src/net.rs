@@ -3,6 +3,7 @@
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::{
     fmt,
@@ -123,6 +124,54 @@ impl AddressRange {
         (self.family() == other.family() && first <= last).then_some(Self { first, last })
     }
 
+    /// What is left of it without `holes`, which are sorted and do not overlap.
+    pub fn without(&self, holes: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut left = Vec::new();
+        let mut next = Some(self.first);
+        for hole in holes.into_iter().filter_map(|hole| hole.overlap(self)) {
+            if let Some(first) = next
+                && let Some(last) = predecessor(hole.first)
+                && first <= last
+            {
+                left.push(Self { first, last });
+            }
+            next = successor(hole.last);
+        }
+        let rest = next.filter(|first| self.contains(*first));
+        left.extend(rest.map(|first| Self { first, last: self.last }));
+        left
+    }
+
+    /// The same addresses in as few ranges as possible, sorted.
+    #[must_use]
+    pub fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
+        ranges.sort_unstable();
+        let mut merged: Vec<Self> = Vec::new();
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last)
+                    if last.family() == range.family()
+                        && successor(last.last).is_none_or(|next| range.first <= next) =>
+                {
+                    last.last = last.last.max(range.last);
+                }
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+
+    /// Reads what [`FromStr`] does, and a single address as well.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn parse_lenient(text: &str) -> Result<Self, RangeError> {
+        match text.parse() {
+            Err(RangeError::BareAddress { address }) => Ok(Self { first: address, last: address }),
+            other => other,
+        }
+    }
+
     /// All its addresses, ascending.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
         let last = self.last;
@@ -200,6 +249,15 @@ pub fn successor(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(address) => address.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
         IpAddr::V6(address) => address.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+    }
+}
+
+/// The address before this one, if its family has one.
+#[must_use]
+pub fn predecessor(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => address.to_bits().checked_sub(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(address) => address.to_bits().checked_sub(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
     }
 }
 

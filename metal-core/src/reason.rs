@@ -5,7 +5,7 @@ use core::{fmt, net::IpAddr};
 
 use crate::{
     name::{ObjectKey, PoolName},
-    request::RequestError,
+    request::{HostPart, RequestError, Wanted},
     sharing::SharingProblem,
     view::Family,
 };
@@ -33,8 +33,8 @@ pub enum Reason {
     },
     /// The requested address cannot come from a pool as it is asked for.
     AddressNotInPool {
-        /// The requested address.
-        address: IpAddr,
+        /// What is asked for.
+        wanted: Wanted,
         /// What is wrong.
         problem: AddressProblem,
     },
@@ -75,6 +75,8 @@ pub enum Reason {
         namespace: String,
         /// How many it may have (`maxAddressesPerNamespace`).
         limit: u32,
+        /// All pools that were considered, unless one was asked for.
+        considered: Considered,
     },
     /// The Service keeps addresses that its pool does not have any more.
     AddressOutsidePool {
@@ -118,12 +120,18 @@ pub struct Considered {
 /// Why a pool did not serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// All its addresses of a family are in use.
+    /// None of its addresses of a family is free for everybody.
     Full {
         /// The family.
         family: Family,
         /// How many addresses of the family it has, saturating.
         total: u128,
+        /// How many of these are not in use, but reserved.
+        reserved: u128,
+        /// How many are held for their former owners.
+        held: u128,
+        /// How many are kept by the network: for nodes, routers and the like.
+        network: u128,
     },
     /// It has no addresses of a family.
     NoFamily(Family),
@@ -133,6 +141,15 @@ pub enum Obstacle {
     Namespace,
     /// It is for Services with other labels.
     Labels,
+    /// The namespace has all it may have of it.
+    Quota {
+        /// How many that is.
+        limit: u32,
+    },
+    /// It has no address with this end.
+    NoHost(HostPart),
+    /// Its addresses with this end are in use, or kept for others.
+    HostTaken(HostPart),
 }
 
 /// Why a requested address cannot come from a pool.
@@ -152,6 +169,13 @@ pub enum AddressProblem {
         /// The pool.
         pool: PoolName,
     },
+    /// The pool does not give it out (`exclude`).
+    Excluded {
+        /// The pool.
+        pool: PoolName,
+    },
+    /// No pool that may serve has an address with this end.
+    NoHost(Considered),
 }
 
 /// Why a family cannot be served.
@@ -166,8 +190,8 @@ pub enum FamilyProblem {
     },
     /// The requested address is of a family that the Service does not have.
     NotOfService {
-        /// The requested address.
-        address: IpAddr,
+        /// What is asked for.
+        wanted: Wanted,
     },
     /// Both families are required, but there is a cluster IP of one only.
     OneClusterIP {
@@ -214,8 +238,8 @@ impl fmt::Display for Reason {
             Self::PoolNotAllowed { pool, obstacle } => {
                 write!(f, "pool {pool} may not serve this Service: it {obstacle}")
             }
-            Self::AddressNotInPool { address, problem } => {
-                write!(f, "the requested address {address} {problem}")
+            Self::AddressNotInPool { wanted, problem } => {
+                write!(f, "the requested address {wanted} {problem}")
             }
             Self::AddressInUse { address, by } => write!(f, "the address {address} is in use by {by}"),
             Self::FamilyUnavailable(problem) => problem.fmt(f),
@@ -232,11 +256,14 @@ impl fmt::Display for Reason {
             Self::SharingConflict { address, by, problem } => {
                 write!(f, "the address {address} cannot be shared with {by}: {problem}")
             }
-            Self::QuotaExceeded { pool, namespace, limit } => write!(
-                f,
-                "namespace {namespace} has {limit} addresses of pool {pool} already, which is all it may have \
-                 (maxAddressesPerNamespace)"
-            ),
+            Self::QuotaExceeded { pool, namespace, limit, considered } => {
+                write!(
+                    f,
+                    "namespace {namespace} cannot have more than {limit} addresses of pool {pool} \
+                     (maxAddressesPerNamespace)"
+                )?;
+                if considered.pools.len() > 1 { write!(f, ": {considered}") } else { Ok(()) }
+            }
             Self::AddressOutsidePool { addresses, pool } => {
                 for (index, address) in addresses.iter().enumerate() {
                     write!(f, "{}{address}", if index == 0 { "" } else { " and " })?;
@@ -278,12 +305,34 @@ impl fmt::Display for Considered {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full { family, total } => write!(f, "has 0 of {total} {family} addresses free"),
+            Self::Full { family, total, reserved, held, network } => {
+                write!(f, "has 0 of {total} {family} addresses free")?;
+                let kept = [
+                    (reserved, "reserved"),
+                    (held, "held for former owners"),
+                    (network, "kept for nodes and routers"),
+                ];
+                let mut separator = " (";
+                for (count, how) in kept.into_iter().filter(|(count, _)| **count > 0) {
+                    write!(f, "{separator}{count} {how}")?;
+                    separator = ", ";
+                }
+                f.write_str(if separator == ", " { ")" } else { "" })
+            }
             Self::NoFamily(family) => write!(f, "has no {family} addresses"),
             Self::NotAutomatic => f.write_str("is given out on request only (autoAssign: false)"),
-            Self::Namespace => f.write_str("is reserved for other namespaces (serviceAllocation.namespaces)"),
+            Self::Namespace => f.write_str(
+                "is reserved for other namespaces (serviceAllocation.namespaces and namespaceSelectors)",
+            ),
             Self::Labels => {
                 f.write_str("is reserved for Services with other labels (serviceAllocation.serviceSelectors)")
+            }
+            Self::Quota { limit } => {
+                write!(f, "gives this namespace {limit} addresses and no more (maxAddressesPerNamespace)")
+            }
+            Self::NoHost(host) => write!(f, "has no address that ends in {host}"),
+            Self::HostTaken(host) => {
+                write!(f, "has no address that ends in {host} and is neither in use nor kept for others")
             }
         }
     }
@@ -299,6 +348,8 @@ impl fmt::Display for AddressProblem {
             Self::Avoided { pool } => {
                 write!(f, "ends in .0 or .255, which pool {pool} leaves alone (avoidBuggyIPs)")
             }
+            Self::Excluded { pool } => write!(f, "is excluded from pool {pool} (exclude)"),
+            Self::NoHost(considered) => write!(f, "is the end of no address: {considered}"),
         }
     }
 }
@@ -313,11 +364,11 @@ impl fmt::Display for FamilyProblem {
                 }
                 write!(f, ": {considered}")
             }
-            Self::NotOfService { address } => {
-                let family = Family::of(*address);
+            Self::NotOfService { wanted } => {
+                let family = wanted.family();
                 write!(
                     f,
-                    "the requested address {address} is {family}, but the Service has no {family} cluster IP"
+                    "the requested address {wanted} is {family}, but the Service has no {family} cluster IP"
                 )
             }
             Self::OneClusterIP { family } => {

@@ -4,9 +4,16 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::net::IpAddr;
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use crate::{name::PoolName, view::Family};
+use crate::{
+    name::PoolName,
+    net::{AddressRange, from_bits, to_bits},
+    view::Family,
+};
 
 /// The addresses and the pool that a Service asks for. The default asks for nothing in particular.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +56,65 @@ impl Wanted {
     }
 }
 
+impl HostPart {
+    /// Whether `address` ends so. For IPv6 it depends on the range that it lies in how much of it counts: what
+    /// the range leaves open, at least 16 bits and at most 64. Outside every range that is what is written.
+    #[must_use]
+    pub fn is_of(&self, address: IpAddr, range: Option<AddressRange>) -> bool {
+        self.family == Family::of(address)
+            && self.mask(range).is_some_and(|mask| to_bits(address) & mask == u128::from(self.bits))
+    }
+
+    /// The addresses of `part`, a part of `range`, that end so, ascending.
+    pub fn within(self, range: AddressRange, part: AddressRange) -> impl Iterator<Item = IpAddr> {
+        let mask = self.mask(Some(range)).filter(|_| part.family() == self.family);
+        let first = mask.and_then(|mask| {
+            let (first, lowest) =
+                (to_bits(part.first()), to_bits(part.first()) & !mask | u128::from(self.bits));
+            if lowest < first { lowest.checked_add(mask + 1) } else { Some(lowest) }
+        });
+        let step = mask.map_or(0, |mask| mask + 1);
+        let all = core::iter::successors(first, move |bits| bits.checked_add(step));
+        let last = to_bits(part.last());
+        all.take_while(move |bits| *bits <= last).map(move |bits| from_bits(self.family, bits))
+    }
+
+    /// The bits of an address of `range` that count, unless no address can end so.
+    fn mask(&self, range: Option<AddressRange>) -> Option<u128> {
+        let width = match (self.family, range) {
+            (Family::V4, _) => u32::from(self.width),
+            (Family::V6, Some(range)) => {
+                let open = to_bits(range.first()) ^ to_bits(range.last());
+                (u128::BITS - open.leading_zeros()).clamp(16, 64)
+            }
+            (Family::V6, None) => (u64::BITS - self.bits.leading_zeros()).max(16),
+        };
+        let mask = (1_u128 << width) - 1;
+        (u128::from(self.bits) <= mask).then_some(mask)
+    }
+}
+
+impl fmt::Display for HostPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.family {
+            Family::V4 => {
+                let [.., high, low] = self.bits.to_be_bytes();
+                if self.width > 8 { write!(f, ".{high}.{low}") } else { write!(f, ".{low}") }
+            }
+            Family::V6 => from_bits(Family::V6, self.bits.into()).fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Host(host) => host.fmt(f),
+        }
+    }
+}
+
 impl From<IpAddr> for Wanted {
     fn from(address: IpAddr) -> Self {
         Self::Address(address)
@@ -58,13 +124,25 @@ impl From<IpAddr> for Wanted {
 /// Why a request cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Not an IP address.
-    #[error("{field}: {text:?} is not an IP address")]
+    /// Neither an IP address nor the end of one.
+    #[error(
+        "{field}: {text:?} is not an IP address: write one such as 192.0.2.10, or only its end, such as .10 or ::10"
+    )]
     NotAnAddress {
         /// Where it stands.
         field: &'static str,
         /// What stands there.
         text: String,
+    },
+    /// An IPv4 address in the notation of IPv6.
+    #[error("{field}: {mapped} is an IPv4 address written as IPv6: write {plain}")]
+    Mapped {
+        /// Where it stands.
+        field: &'static str,
+        /// As it is written.
+        mapped: Ipv6Addr,
+        /// As it should be.
+        plain: Ipv4Addr,
     },
     /// More than one address of a family.
     #[error("{field}: at most one address of each family can be requested, {text:?} has more")]
@@ -112,14 +190,42 @@ impl Request {
 fn addresses(field: &'static str, text: &str) -> Result<Vec<Wanted>, RequestError> {
     let mut addresses: Vec<Wanted> = Vec::new();
     for part in text.split(',').map(str::trim) {
-        let address =
-            part.parse::<IpAddr>().map_err(|_| RequestError::NotAnAddress { field, text: part.into() })?;
-        if addresses.iter().any(|other| other.family() == Family::of(address)) {
+        let address = wanted(field, part)?;
+        if addresses.iter().any(|other| other.family() == address.family()) {
             return Err(RequestError::TooMany { field, text: text.into() });
         }
-        addresses.push(address.into());
+        addresses.push(address);
     }
     Ok(addresses)
+}
+
+fn wanted(field: &'static str, text: &str) -> Result<Wanted, RequestError> {
+    let refuse = || RequestError::NotAnAddress { field, text: text.into() };
+    if let Some(octets) = text.strip_prefix('.') {
+        return host_v4(octets).map(Wanted::Host).ok_or_else(refuse);
+    }
+    let address: IpAddr = text.parse().map_err(|_| refuse())?;
+    let IpAddr::V6(v6) = address else { return Ok(address.into()) };
+    if let Some(plain) = v6.to_ipv4_mapped() {
+        return Err(RequestError::Mapped { field, mapped: v6, plain });
+    }
+    match u64::try_from(v6.to_bits()) {
+        Ok(0) => Err(refuse()),
+        Ok(bits) => Ok(Wanted::Host(HostPart { family: Family::V6, bits, width: 64 })),
+        Err(_) => Ok(address.into()),
+    }
+}
+
+/// Reads one or two octets.
+fn host_v4(text: &str) -> Option<HostPart> {
+    let (mut bits, mut width) = (0, 0);
+    for octet in text.split('.') {
+        // `u8::from_str` would take "+1" as well.
+        let octet = Some(octet).filter(|octet| octet.bytes().all(|byte| byte.is_ascii_digit()))?;
+        bits = bits << 8 | u64::from(octet.parse::<u8>().ok()?);
+        width += 8;
+    }
+    (width <= 16).then_some(HostPart { family: Family::V4, bits, width })
 }
 
 #[cfg(test)]

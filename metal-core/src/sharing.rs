@@ -1,7 +1,12 @@
 //! Services that share an address.
 
-use alloc::{string::String, sync::Arc};
-use core::fmt;
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::{
+    fmt::{self, Write as _},
+    str::FromStr,
+};
+
+use crate::{config::SharingPolicy, name::PoolName, selector::Labels};
 
 /// How a Service wants to share its address: the annotation `allow-shared-ip` and what it depends on.
 ///
@@ -61,23 +66,85 @@ pub enum SharingProblem {
     /// Both have this port.
     Port(Port),
     /// The pool does not let addresses be shared, or only within a namespace.
-    Pool(String),
+    Pool {
+        /// The pool.
+        pool: PoolName,
+        /// What it allows.
+        policy: SharingPolicy,
+    },
 }
 
 impl Sharing {
+    /// A Service's wish to share by `key`; none when that is empty.
+    #[must_use]
+    pub fn new(key: &str, backend: Backend, ports: impl IntoIterator<Item = Port>) -> Option<Self> {
+        let mut ports: Vec<_> = ports.into_iter().collect();
+        ports.sort_unstable();
+        ports.dedup();
+        (!key.is_empty()).then(|| Self { key: key.into(), backend, ports: ports.into() })
+    }
+
+    /// What keeps a Service from having an address that is shared by `key` in front of `backend`, whatever its
+    /// ports.
+    #[must_use]
+    pub fn mismatch(&self, key: &str, backend: &Backend) -> Option<SharingProblem> {
+        if *self.key != *key {
+            return Some(SharingProblem::Keys);
+        }
+        (self.backend.selector() != backend.selector()).then_some(SharingProblem::Backends)
+    }
+
     /// What keeps two Services from having the same address.
     #[must_use]
     pub fn conflict(&self, other: &Self) -> Option<SharingProblem> {
-        if self.key != other.key {
-            return Some(SharingProblem::Keys);
-        }
-        if self.backend != other.backend {
-            return Some(SharingProblem::Backends);
+        if let Some(problem) = self.mismatch(&other.key, &other.backend) {
+            return Some(problem);
         }
         let twice = self.ports.iter().find(|port| other.ports.binary_search(port).is_ok());
         twice.map(|port| SharingProblem::Port(*port))
     }
 }
+
+impl Backend {
+    /// Where the traffic of a Service with policy Local and this selector has to go.
+    #[must_use]
+    pub fn local(selector: &Labels) -> Self {
+        let mut text = String::new();
+        for (key, value) in selector {
+            let separator = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{separator}{key}={value}");
+        }
+        Self::Local(text.into())
+    }
+
+    /// What two Services on one address must have in common. A Service with policy Local and without a
+    /// selector counts as one with policy Cluster, as in MetalLB.
+    fn selector(&self) -> &str {
+        match self {
+            Self::Anywhere => "",
+            Self::Local(selector) => selector,
+        }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    /// Reads `TCP`, `UDP` or `SCTP`.
+    fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
+        match text {
+            "TCP" => Ok(Self::Tcp),
+            "UDP" => Ok(Self::Udp),
+            "SCTP" => Ok(Self::Sctp),
+            other => Err(UnknownProtocol(other.into())),
+        }
+    }
+}
+
+/// Not a transport protocol that Kubernetes knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a protocol: it is TCP, UDP or SCTP")]
+pub struct UnknownProtocol(String);
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,7 +173,11 @@ impl fmt::Display for SharingProblem {
                 f.write_str("with externalTrafficPolicy Local both need that policy and the same selector")
             }
             Self::Port(port) => write!(f, "both have the port {port}"),
-            Self::Pool(limit) => f.write_str(limit),
+            Self::Pool { pool, policy: SharingPolicy::SameNamespace } => write!(
+                f,
+                "in pool {pool} only Services of one namespace share an address (sharing: SameNamespace)"
+            ),
+            Self::Pool { pool, .. } => write!(f, "in pool {pool} no address is shared (sharing: Never)"),
         }
     }
 }

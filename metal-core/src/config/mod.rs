@@ -5,14 +5,18 @@
 //! - A bad object is refused alone, with the field and the reason; the others go on.
 //! - An object that becomes bad stays in force in its last good version.
 //! - Of two pools that exclude each other (the same name, or addresses in common) the one in force stays.
-//!   When neither is in force yet the older one wins, by creation and then by name. The other one is
-//!   refused, and comes into force by itself once its obstacle is gone.
+//!   When neither is in force yet, the one wins whose status says that it was (so a restart changes nothing),
+//!   else the older one, by creation and then by name. The other one is refused, and comes into force by
+//!   itself once its obstacle is gone.
+//! - The same holds for reservations that have addresses in common.
 //! - A pool of a ConfigMap gives way to an `IPAddressPool` of the same name.
 
 mod advertisement;
 mod check;
+mod duration;
 mod object;
 mod pool;
+mod reservation;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -28,15 +32,18 @@ use alloc::{
 use core::mem;
 
 pub use advertisement::L2Advertisement;
+pub use duration::{DurationError, parse_duration};
 pub use object::{
     Held, L2AdvertisementSpec, LegacyPool, Object, ObjectRef, ObjectStatus, PoolSpec, PreferredNode, Refusal,
     ReservationSpec, ServiceAllocationSpec, Spec,
 };
-pub use pool::{Allocation, Pool, Reservation, SharingPolicy};
+pub use pool::{Allocation, Pool, SharingPolicy};
+pub use reservation::Reservation;
 pub use snapshot::Snapshot;
 
 use crate::{name::PoolName, selector::Labels, view::Created};
 use check::refusal;
+use reservation::Reservations;
 
 /// The configuration objects, judged.
 ///
@@ -51,10 +58,12 @@ pub struct Configuration {
     candidates: BTreeMap<Slot, Candidate>,
     /// Candidates that are not in force as they want to be, oldest first.
     contenders: BTreeSet<(Created, Slot)>,
+    reservations: Reservations,
     snapshot: Snapshot,
     touched: BTreeSet<ObjectRef>,
     changed: BTreeSet<PoolName>,
     advertised: BTreeSet<PoolName>,
+    changed_reservations: BTreeSet<ObjectRef>,
 }
 
 /// What has changed since the last look.
@@ -67,6 +76,8 @@ pub struct Changes {
     pub pools: BTreeSet<PoolName>,
     /// Pools whose advertisements came, changed or went; a pool that came or went itself is among them.
     pub advertised: BTreeSet<PoolName>,
+    /// Reservations that came, changed or went.
+    pub reservations: BTreeSet<ObjectRef>,
 }
 
 /// A pool of an object: an `IPAddressPool` has one, a ConfigMap any number.
@@ -109,7 +120,7 @@ impl Configuration {
             (false, None) => drop(self.unread.remove(&object)),
             (true, value) => {
                 self.judge(object, value);
-                self.settle();
+                self.settle(None);
             }
         }
     }
@@ -119,10 +130,16 @@ impl Configuration {
         if mem::replace(&mut self.is_synced, true) {
             return;
         }
+        let mut accepted = BTreeSet::new();
         for (object, value) in mem::take(&mut self.unread) {
+            if value.status.accepted {
+                accepted.insert(object.clone());
+            }
             self.judge(object, Some(value));
         }
-        self.settle();
+        // What was in force before a restart comes before what is older.
+        self.settle(Some(&accepted));
+        self.settle(None);
     }
 
     /// What is in force.
@@ -143,13 +160,20 @@ impl Configuration {
                 verdicts.push((object, verdict));
             }
         }
-        Changes { verdicts, pools: mem::take(&mut self.changed), advertised: mem::take(&mut self.advertised) }
+        Changes {
+            verdicts,
+            pools: mem::take(&mut self.changed),
+            advertised: mem::take(&mut self.advertised),
+            reservations: mem::take(&mut self.changed_reservations),
+        }
     }
 
     fn verdict(&self, object: &ObjectRef) -> Vec<Refusal> {
         let Some(judged) = self.objects.get(object) else { return Vec::new() };
-        let advertised = self.snapshot.has_advertisement(&(object.clone(), None));
-        let mut verdict: Vec<_> = judged.refusals.iter().map(|own| kept(own, advertised)).collect();
+        let is_in_force = self.snapshot.has_advertisement(&(object.clone(), None))
+            || self.snapshot.reservation(object).is_some();
+        let own = judged.refusals.iter().chain(self.reservations.refusals(object));
+        let mut verdict: Vec<_> = own.map(|own| kept(own, is_in_force)).collect();
         for pool in &judged.pools {
             let Some(candidate) = self.candidates.get(&(pool.clone(), object.clone())) else { continue };
             let refusals = candidate.refusals.iter().chain(&candidate.obstacle);
@@ -164,6 +188,7 @@ impl Configuration {
         let Some(Object { created, labels, spec, status: _ }) = value else {
             self.keep_only(&object, &BTreeSet::new());
             self.advertise(&(object.clone(), None), None);
+            self.drop_reservation(&object);
             self.objects.remove(&object);
             return;
         };
@@ -182,7 +207,7 @@ impl Configuration {
                 Ok(advertisement) => self.advertise(&(object, None), Some(Arc::new(advertisement))),
                 Err(refusals) => judged.refusals = refusals,
             },
-            Spec::Reservation(_) => {}
+            Spec::Reservation(spec) => self.judge_reservation(&object, created, spec),
             Spec::Legacy(pools) => self.judge_legacy(&object, created, pools),
         }
     }
@@ -265,11 +290,12 @@ impl Configuration {
         }
     }
 
-    /// Puts in force whatever can be, oldest first.
-    fn settle(&mut self) {
+    /// Puts in force whatever can be, oldest first; only what is `among` these, if that is given.
+    fn settle(&mut self, among: Option<&BTreeSet<ObjectRef>>) {
+        self.settle_reservations(among);
         'again: loop {
             for (_, slot) in self.contenders.clone() {
-                if self.enforce(&slot) {
+                if among.is_none_or(|among| among.contains(&slot.1)) && self.enforce(&slot) {
                     // An older one may have waited for exactly this.
                     continue 'again;
                 }

@@ -4,11 +4,12 @@ use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use super::{
-    ObjectRef, PoolSpec, Refusal, ServiceAllocationSpec,
+    PoolSpec, Refusal, ServiceAllocationSpec,
     check::{self, refusal},
+    duration::parse_duration,
 };
 use crate::{
-    name::{ObjectKey, PoolName},
+    name::PoolName,
     net::AddressRange,
     selector::{Labels, Selector, any_or_empty},
 };
@@ -52,21 +53,6 @@ pub enum SharingPolicy {
     Key,
 }
 
-/// Addresses that are kept for certain Services, or for nobody (`IPReservation`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// The object that says so.
-    pub object: ObjectRef,
-    /// The addresses, sorted; no two of them overlap.
-    pub ranges: Vec<AddressRange>,
-    /// The Service that they are for.
-    pub service: Option<ObjectKey>,
-    /// The Services that they are for, by label; only in `namespaces`.
-    pub service_selectors: Vec<Selector>,
-    /// Where `service_selectors` look; empty means everywhere.
-    pub namespaces: BTreeSet<String>,
-}
-
 /// Who may use a pool, and how it ranks among the pools of that kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
@@ -107,10 +93,12 @@ impl Allocation {
         (self.priority == 0, self.priority)
     }
 
-    /// Whether Services of `namespace` may use the pool.
+    /// Whether Services of the namespace of this name and with these labels may use the pool.
     #[must_use]
-    pub fn admits_namespace(&self, namespace: &str) -> bool {
-        self.namespaces.is_empty() || self.namespaces.contains(namespace)
+    pub fn admits_namespace(&self, name: &str, labels: &Labels) -> bool {
+        (self.namespaces.is_empty() && self.namespace_selectors.is_empty())
+            || self.namespaces.contains(name)
+            || self.namespace_selectors.iter().any(|selector| selector.matches(labels))
     }
 
     /// Whether Services with these labels may use the pool.
@@ -131,11 +119,92 @@ pub(super) fn judge(
     let ranges = ranges(&spec.addresses, path, &mut refusals);
     let allocation =
         spec.service_allocation.as_ref().map(|allocation| judge_allocation(allocation, path, &mut refusals));
+    let exclude = lenient_ranges(&format!("{path}exclude"), &spec.exclude, &mut refusals);
+    let reuse_delay = judge_delay(spec.reuse_delay.as_deref(), path, &mut refusals);
+    let max_per_namespace = judge_limit(spec.max_addresses_per_namespace, path, &mut refusals);
+    let sharing = judge_word(
+        spec.sharing.as_deref(),
+        &[
+            ("Never", SharingPolicy::Never),
+            ("SameNamespace", SharingPolicy::SameNamespace),
+            ("Key", SharingPolicy::Key),
+        ],
+        &format!("{path}sharing"),
+        &mut refusals,
+    );
+    let reassigns = judge_word(
+        spec.reassign_policy.as_deref(),
+        &[("Never", false), ("Immediate", true)],
+        &format!("{path}reassignPolicy"),
+        &mut refusals,
+    );
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let (auto_assign, avoid_buggy_ips) = (spec.auto_assign, spec.avoid_buggy_ips);
-    Ok(Pool { labels, auto_assign, avoid_buggy_ips, allocation, ..Pool::new(name, ranges) })
+    Ok(Pool {
+        name,
+        labels,
+        ranges,
+        auto_assign: spec.auto_assign,
+        avoid_buggy_ips: spec.avoid_buggy_ips,
+        allocation,
+        exclude,
+        reuse_delay,
+        max_per_namespace,
+        sharing,
+        reassigns,
+    })
+}
+
+/// Reads ranges and single addresses; where they overlap they are merged.
+pub(super) fn lenient_ranges(
+    field: &str,
+    addresses: &[String],
+    refusals: &mut Vec<Refusal>,
+) -> Vec<AddressRange> {
+    let mut ranges = Vec::new();
+    for (index, text) in addresses.iter().enumerate() {
+        match AddressRange::parse_lenient(text) {
+            Ok(range) => ranges.push(range),
+            Err(error) => refusals.push(refusal(format!("{field}[{index}]"), format!("{error}"))),
+        }
+    }
+    AddressRange::merged(ranges)
+}
+
+fn judge_delay(text: Option<&str>, path: &str, refusals: &mut Vec<Refusal>) -> Duration {
+    let delay = text.map_or(Ok(Duration::ZERO), parse_duration);
+    delay.unwrap_or_else(|error| {
+        refusals.push(refusal(format!("{path}reuseDelay"), format!("{error}")));
+        Duration::ZERO
+    })
+}
+
+fn judge_limit(limit: Option<i64>, path: &str, refusals: &mut Vec<Refusal>) -> Option<u32> {
+    let limit = limit?;
+    if limit < 1 {
+        let message = format!(
+            "{limit} is not a limit: it is at least 1 (serviceAllocation says which namespaces may use the pool)"
+        );
+        refusals.push(refusal(format!("{path}maxAddressesPerNamespace"), message));
+    }
+    Some(u32::try_from(limit).unwrap_or(u32::MAX))
+}
+
+/// Reads one of a few words; without one it is the default.
+fn judge_word<T: Copy + Default>(
+    text: Option<&str>,
+    words: &[(&str, T)],
+    field: &str,
+    refusals: &mut Vec<Refusal>,
+) -> T {
+    let Some(text) = text else { return T::default() };
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return *value;
+    }
+    let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+    refusals.push(refusal(field, format!("{text:?} is not one of {}", words.join(", "))));
+    T::default()
 }
 
 fn ranges(addresses: &[String], path: &str, refusals: &mut Vec<Refusal>) -> Vec<AddressRange> {
@@ -167,10 +236,7 @@ fn judge_allocation(spec: &ServiceAllocationSpec, path: &str, refusals: &mut Vec
     let path = format!("{path}serviceAllocation");
     check::duplicates(&format!("{path}.namespaces"), &spec.namespaces, refusals);
     check::selectors(&format!("{path}.serviceSelectors"), &spec.service_selectors, refusals);
-    if !spec.namespace_selectors.is_empty() {
-        let message = "is not supported yet: list the namespaces by name in serviceAllocation.namespaces";
-        refusals.push(refusal(format!("{path}.namespaceSelectors"), message));
-    }
+    check::selectors(&format!("{path}.namespaceSelectors"), &spec.namespace_selectors, refusals);
     Allocation {
         priority: spec.priority,
         namespaces: spec.namespaces.iter().cloned().collect(),

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, sync::Arc};
 use core::net::IpAddr;
 
-use super::{L2Advertisement, ObjectRef, Pool};
+use super::{L2Advertisement, ObjectRef, Pool, Reservation};
 use crate::{
     name::PoolName,
     net::{AddressRange, RangeMap},
@@ -15,6 +15,8 @@ pub struct Snapshot {
     pools: BTreeMap<PoolName, InForce>,
     ranges: RangeMap<PoolName>,
     advertisements: BTreeMap<AdvertisementKey, Arc<L2Advertisement>>,
+    reservations: BTreeMap<ObjectRef, Arc<Reservation>>,
+    reserved: RangeMap<ObjectRef>,
 }
 
 /// An advertisement: of an object of its own, or of one pool in a ConfigMap.
@@ -51,6 +53,17 @@ impl Snapshot {
         self.pools.get(name).map(|entry| &entry.object)
     }
 
+    /// The reservation of this object.
+    #[must_use]
+    pub fn reservation(&self, object: &ObjectRef) -> Option<&Arc<Reservation>> {
+        self.reservations.get(object)
+    }
+
+    /// All reservations, by object.
+    pub fn reservations(&self) -> impl Iterator<Item = &Arc<Reservation>> {
+        self.reservations.values()
+    }
+
     /// The advertisements in force, each object's own and those of ConfigMaps.
     pub fn advertisements(&self) -> impl Iterator<Item = &Arc<L2Advertisement>> {
         self.advertisements.values()
@@ -78,6 +91,28 @@ impl Snapshot {
     /// The ranges of pools that have an address of `range`.
     pub(super) fn overlapping(&self, range: AddressRange) -> impl Iterator<Item = (AddressRange, &PoolName)> {
         self.ranges.overlapping(range)
+    }
+
+    /// The ranges that are reserved and have an address of `range`.
+    pub(super) fn reserved(&self, range: AddressRange) -> impl Iterator<Item = (AddressRange, &ObjectRef)> {
+        self.reserved.overlapping(range)
+    }
+
+    /// Puts a reservation in force; its object has none, and its addresses are free.
+    pub(super) fn insert_reservation(&mut self, reservation: Arc<Reservation>) {
+        for range in &reservation.ranges {
+            self.reserved.insert(*range, reservation.object.clone());
+        }
+        self.reservations.insert(reservation.object.clone(), reservation);
+    }
+
+    /// Takes a reservation out of force; says whether it was.
+    pub(super) fn remove_reservation(&mut self, object: &ObjectRef) -> bool {
+        let Some(reservation) = self.reservations.remove(object) else { return false };
+        for range in &reservation.ranges {
+            self.reserved.remove(*range);
+        }
+        true
     }
 
     /// Puts a pool in force; its name and its addresses are free.

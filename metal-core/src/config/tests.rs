@@ -22,7 +22,7 @@ fn spec(addresses: &[&str]) -> PoolSpec {
 }
 
 fn object(created: i64, spec: Spec) -> Object {
-    Object { created: Some(created), labels: Labels::new(), spec }
+    Object { created: Some(created), labels: Labels::new(), spec, status: ObjectStatus::default() }
 }
 
 fn pool(created: i64, addresses: &[&str]) -> Object {

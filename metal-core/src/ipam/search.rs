@@ -1,29 +1,41 @@
-//! Which addresses a Service can get, and why not.
+//! Which addresses a Service can get.
 
-use alloc::{vec, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::net::IpAddr;
 
-use super::{Ipam, stock::Stock};
+use super::{
+    Ipam,
+    explain::{self, forbids},
+    stock::{Stock, StockId},
+    tier::{Ranked, rank},
+    trigger::Asking,
+};
 use crate::{
+    config::SharingPolicy,
     name::{ObjectKey, PoolName},
-    reason::{AddressProblem, Considered, FamilyProblem, Obstacle, Reason},
-    request::{Request, Wanted},
+    net::AddressRange,
+    reason::{AddressProblem, Claim, Considered, FamilyProblem, Reason},
+    request::{HostPart, Request, Wanted},
     selector::Labels,
-    sharing::Sharing,
+    sharing::{Sharing, SharingProblem},
     view::{Family, FamilyPolicy},
 };
 
 /// What is wanted, and for whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
-    /// Who wants it; what it has already counts as free for it.
+    /// Who wants it. What it has already counts as free for it when it asks for exactly that.
     pub owner: &'a ObjectKey,
-    /// Its labels, for pools that are reserved.
+    /// Its labels, for pools and reservations that select by them.
     pub labels: &'a Labels,
-    /// The labels of its namespace, for pools that are reserved.
+    /// The labels of its namespace, for pools that select by them.
     pub namespace_labels: &'a Labels,
     /// How it wants to share.
     pub sharing: Option<&'a Sharing>,
+    /// What it has now. Of the families that it wants it gives that up once it gets something else, so that
+    /// does not count against its namespace; what it has of another family it keeps, and the rest is looked
+    /// for in the same pool first.
+    pub has: &'a [IpAddr],
     /// One address of each of these families, in this order.
     pub families: &'a [Family],
     /// Whether one of two families will do.
@@ -43,156 +55,442 @@ pub struct Grant {
     pub missing: Option<Reason>,
 }
 
-/// The addresses that are asked for by number.
-fn exact(demand: &Demand<'_>) -> impl Iterator<Item = IpAddr> {
-    demand.request.addresses.iter().filter_map(|wanted| match wanted {
-        Wanted::Address(address) => Some(*address),
-        Wanted::Host(_) => None,
-    })
+/// A search for the addresses that one Service wants.
+pub(super) struct Search<'a> {
+    pub(super) ipam: &'a Ipam,
+    pub(super) demand: Demand<'a>,
+    /// The pool that it asks for.
+    pub(super) wanted: Option<(StockId, &'a Stock)>,
+    /// What was found, with the pool it lies in.
+    picks: Vec<(IpAddr, StockId)>,
 }
-
-/// How many pools a reason names.
-const NAMED: usize = 16;
 
 pub(super) fn find(ipam: &Ipam, demand: &Demand<'_>) -> Result<Grant, Reason> {
     let mut demand = *demand;
     match *demand.families {
         [] => return Err(Reason::NoClusterIP),
-        [one] if demand.policy == FamilyPolicy::RequireDualStack => {
+        [one]
+            if demand.policy == FamilyPolicy::RequireDualStack
+                && demand.has.iter().all(|a| Family::of(*a) == one) =>
+        {
             return Err(Reason::FamilyUnavailable(FamilyProblem::OneClusterIP { family: one }));
         }
         [one, other] if one == other => demand.families = &demand.families[..1],
         _ => {}
     }
-    let foreign = exact(&demand).find(|address| !demand.families.contains(&Family::of(*address)));
-    if let Some(address) = foreign {
-        return Err(Reason::FamilyUnavailable(FamilyProblem::NotOfService { address }));
+    let mut search = Search { ipam, demand, wanted: None, picks: Vec::with_capacity(2) };
+    search.find_requested_pool()?;
+    for wanted in &demand.request.addresses {
+        search.pick_requested(wanted)?;
     }
-    match requested_pool(ipam, &demand)? {
-        Some(stock) => from_requested(stock, &demand),
-        None => automatic(ipam, &demand),
-    }
+    search.pick_kept();
+    let reason = search.pick_from_pools().err();
+    search.grant(reason)
 }
 
-/// The pool that has to serve, when addresses or a pool are asked for.
-fn requested_pool<'a>(ipam: &'a Ipam, demand: &Demand<'_>) -> Result<Option<&'a Stock>, Reason> {
-    let mut wanted = None;
-    if let Some(name) = &demand.request.pool {
-        let not_found = || Reason::PoolNotFound { pool: name.clone() };
-        wanted = Some(ipam.stocks.get(name).ok_or_else(not_found)?);
+impl<'a> Search<'a> {
+    pub(super) fn asking(&self) -> Asking<'a> {
+        let Demand { owner, namespace_labels, labels, .. } = self.demand;
+        Asking { namespace: &owner.namespace, namespace_labels, labels }
     }
-    for address in exact(demand) {
-        let refuse = |problem| Reason::AddressNotInPool { address, problem };
-        let (_, (name, index)) = ipam.ranges.get(address).ok_or_else(|| refuse(AddressProblem::NoPool))?;
-        let Some(stock) = ipam.stocks.get(name) else { continue };
-        let wanted = wanted.get_or_insert(stock);
-        if wanted.pool.name != *name {
-            let (pool, wanted) = (name.clone(), wanted.pool.name.clone());
-            return Err(refuse(AddressProblem::OtherPool { pool, wanted }));
+
+    /// The families for which nothing was found so far.
+    fn lacking(&self) -> Vec<Family> {
+        let has = |family: &Family| self.picks.iter().any(|(address, _)| Family::of(*address) == *family);
+        self.demand.families.iter().copied().filter(|family| !has(family)).collect()
+    }
+
+    fn grant(self, reason: Option<Reason>) -> Result<Grant, Reason> {
+        let Self { ipam, demand, mut picks, .. } = self;
+        if let Some(reason) = &reason
+            && (picks.is_empty() || demand.policy == FamilyPolicy::RequireDualStack)
+        {
+            return Err(reason.clone());
         }
-        if let Some(by) = ipam.owner(address) {
-            if by != demand.owner {
-                return Err(Reason::AddressInUse { address, by: by.clone() });
+        picks.sort_by_key(|(address, _)| demand.families.iter().position(|f| *f == Family::of(*address)));
+        let pool = |id: &StockId| ipam.stocks.get(*id).map(|stock| stock.pool.name.clone());
+        Ok(Grant {
+            addresses: picks.iter().map(|(address, _)| *address).collect(),
+            pools: picks.iter().filter_map(|(_, id)| pool(id)).collect(),
+            missing: reason,
+        })
+    }
+
+    /// The pool that is asked for.
+    fn find_requested_pool(&mut self) -> Result<(), Reason> {
+        let Some(name) = &self.demand.request.pool else { return Ok(()) };
+        let found = self.ipam.stocks.id(name).and_then(|id| Some((id, self.ipam.stocks.get(id)?)));
+        let Some((id, stock)) = found else { return Err(Reason::PoolNotFound { pool: name.clone() }) };
+        self.must_admit(stock)?;
+        self.wanted = Some((id, stock));
+        Ok(())
+    }
+
+    fn must_admit(&self, stock: &Stock) -> Result<(), Reason> {
+        let pool = || stock.pool.name.clone();
+        forbids(stock, self.asking())
+            .map_or(Ok(()), |obstacle| Err(Reason::PoolNotAllowed { pool: pool(), obstacle }))
+    }
+
+    /// What is asked for: an address, or one with a certain end.
+    fn pick_requested(&mut self, wanted: &Wanted) -> Result<(), Reason> {
+        if !self.demand.families.contains(&wanted.family()) {
+            // What it has of another family it keeps; that was asked for elsewhere.
+            if self.demand.has.iter().any(|address| Family::of(*address) == wanted.family()) {
+                return Ok(());
             }
-        } else if stock.is_avoided(*index, address) {
-            return Err(refuse(AddressProblem::Avoided { pool: name.clone() }));
+            return Err(Reason::FamilyUnavailable(FamilyProblem::NotOfService { wanted: *wanted }));
         }
-    }
-    if let Some(stock) = wanted
-        && let Some(obstacle) = stock.forbids(&demand.owner.namespace, demand.labels)
-    {
-        return Err(Reason::PoolNotAllowed { pool: stock.pool.name.clone(), obstacle });
-    }
-    Ok(wanted)
-}
-
-/// Serves from one pool: what is asked for, else what is next in turn.
-fn from_requested(stock: &Stock, demand: &Demand<'_>) -> Result<Grant, Reason> {
-    let mut addresses = Vec::with_capacity(demand.families.len());
-    let mut lack = None;
-    for family in demand.families.iter().copied() {
-        let requested = exact(demand).find(|address| Family::of(*address) == family);
-        match requested.or_else(|| stock.next_free(family)) {
-            Some(address) => addresses.push(address),
-            None => lack = lack.or(Some(family)),
-        }
-    }
-    let pool = stock.pool.name.clone();
-    let missing = lack.map(|family| {
-        let considered = Considered { pools: vec![(pool.clone(), stock.lack(family))], more: 0 };
-        if stock.has(family) {
-            Reason::PoolExhausted(considered)
-        } else {
-            let families = vec![family];
-            Reason::FamilyUnavailable(FamilyProblem::NoPool { families, considered })
-        }
-    });
-    match missing {
-        Some(reason) if addresses.is_empty() || demand.policy != FamilyPolicy::PreferDualStack => Err(reason),
-        missing => Ok(Grant { pools: vec![pool; addresses.len()], addresses, missing }),
-    }
-}
-
-/// Serves from the first pool in turn that can.
-fn automatic(ipam: &Ipam, demand: &Demand<'_>) -> Result<Grant, Reason> {
-    let namespace = &*demand.owner.namespace;
-    let open = |name: &PoolName| {
-        let stock = ipam.stocks.get(name)?;
-        stock.forbids(namespace, demand.labels).is_none().then_some(stock)
-    };
-    let grant = |stock: &Stock, missing| {
-        let addresses: Vec<_> =
-            demand.families.iter().filter_map(|family| stock.next_free(*family)).collect();
-        Grant { pools: vec![stock.pool.name.clone(); addresses.len()], addresses, missing }
-    };
-    if let [family] = *demand.families {
-        let mut candidates = ipam.tiers.of(family, namespace).filter_map(open);
-        return candidates.next().map(|stock| grant(stock, None)).ok_or_else(|| explain(ipam, demand));
-    }
-    if let Some(stock) = ipam.tiers.of_both(namespace).find_map(open) {
-        return Ok(grant(stock, None));
-    }
-    let reason = explain(ipam, demand);
-    if demand.policy == FamilyPolicy::PreferDualStack {
-        let mut families = demand.families.iter();
-        if let Some(stock) = families.find_map(|family| ipam.tiers.of(*family, namespace).find_map(open)) {
-            return Ok(grant(stock, Some(reason)));
-        }
-    }
-    Err(reason)
-}
-
-/// Why no pool serves by itself.
-fn explain(ipam: &Ipam, demand: &Demand<'_>) -> Reason {
-    let (mut candidates, mut others) = (Considered::default(), Considered::default());
-    let (mut any, mut capable) = (false, false);
-    for stock in ipam.stocks.values() {
-        let forbidden = stock.forbids(&demand.owner.namespace, demand.labels);
-        let forbidden = forbidden.or((!stock.pool.auto_assign).then_some(Obstacle::NotAutomatic));
-        let (list, obstacle) = if let Some(obstacle) = forbidden {
-            (&mut others, obstacle)
-        } else {
-            any = true;
-            capable |= demand.families.iter().all(|family| stock.has(*family));
-            let lacking = demand.families.iter().find(|family| stock.next_free(**family).is_none());
-            (&mut candidates, stock.lack(*lacking.unwrap_or(&demand.families[0])))
+        let pick = match wanted {
+            Wanted::Address(address) => self.check_address(*address)?,
+            Wanted::Host(host) => self.find_host(*host)?,
         };
-        if list.pools.len() < NAMED {
-            list.pools.push((stock.pool.name.clone(), obstacle));
-        } else {
-            list.more += 1;
+        self.picks.push(pick);
+        Ok(())
+    }
+
+    /// Whether the Service can have exactly this address.
+    fn check_address(&self, address: IpAddr) -> Result<(IpAddr, StockId), Reason> {
+        let Demand { owner, sharing, .. } = self.demand;
+        let refuse = |problem| Err(Reason::AddressNotInPool { wanted: address.into(), problem });
+        let Some((_, (id, _))) = self.ipam.ranges.get(address) else { return refuse(AddressProblem::NoPool) };
+        let Some(stock) = self.ipam.stocks.get(*id) else { return refuse(AddressProblem::NoPool) };
+        let pool = || stock.pool.name.clone();
+        if let Some((_, wanted)) = self.wanted.filter(|(wanted, _)| wanted != id) {
+            return refuse(AddressProblem::OtherPool { pool: pool(), wanted: wanted.pool.name.clone() });
+        }
+        self.must_admit(stock)?;
+        let has_it = self.ipam.users.owners(address).any(|user| user == owner);
+        if !has_it && stock.is_excluded(address) {
+            return refuse(AddressProblem::Excluded { pool: pool() });
+        }
+        if !has_it && !stock.is_inside(address) {
+            return refuse(AddressProblem::Avoided { pool: pool() });
+        }
+        if !has_it && let Some(claim) = self.reserved_for_others(address) {
+            return Err(Reason::AddressReserved { address, claim });
+        }
+        if let Some(conflict) = self.ipam.users.conflict(address, owner, sharing) {
+            let by = conflict.by;
+            return Err(match conflict.problem {
+                SharingProblem::NotShared => Reason::AddressInUse { address, by },
+                problem => Reason::SharingConflict { address, by, problem },
+            });
+        }
+        if !has_it && let Some((by, problem)) = self.unshared(stock, address) {
+            return Err(Reason::SharingConflict { address, by, problem });
+        }
+        if !has_it && let Some(former) = self.held_for_others(address) {
+            return Err(Reason::AddressReserved { address, claim: Claim::Former(former.clone()) });
+        }
+        if self.exceeds_quota(*id, stock, address) {
+            return Err(explain::quota(stock, &owner.namespace, Considered::default()));
+        }
+        Ok((address, *id))
+    }
+
+    /// An address with this end: what is reserved or held for the Service first, then in the order of the pools.
+    fn find_host(&self, host: HostPart) -> Result<(IpAddr, StockId), Reason> {
+        if let Some(pick) = self.kept(host.family, Some(host)) {
+            return Ok(pick);
+        }
+        let host_in = |id: StockId, stock: &'a Stock| {
+            let mut ending_so = self.hosts_in(id, stock, host);
+            Some((ending_so.find(|address| !self.exceeds_quota(id, stock, *address))?, id))
+        };
+        let found = match self.wanted {
+            Some((id, stock)) => host_in(id, stock),
+            None => {
+                let mut pools = self.ipam.tiers.all(self.asking());
+                pools.find_map(|(_, _, id)| host_in(*id, self.admitting(*id)?))
+            }
+        };
+        found.ok_or_else(|| explain::no_host(self, host))
+    }
+
+    /// The addresses of a pool with this end that the Service could have: what it can share, then what is free.
+    pub(super) fn hosts_in(
+        &self,
+        id: StockId,
+        stock: &'a Stock,
+        host: HostPart,
+    ) -> impl Iterator<Item = IpAddr> {
+        let ends_so = move |address: &IpAddr| {
+            self.ipam.ranges.get(*address).is_some_and(|(range, _)| host.is_of(*address, Some(range)))
+        };
+        let free = stock.pool.ranges.iter().flat_map(move |range| host.within(*range, *range));
+        let free = free
+            .filter(|address| self.is_free(stock, *address) && self.ipam.reservations.at(*address).is_none());
+        self.shared_in(id, stock, host.family).filter(ends_so).chain(free)
+    }
+
+    /// Whether nobody has `address` or had it lately. That the network keeps it does not matter.
+    fn is_free(&self, stock: &Stock, address: IpAddr) -> bool {
+        !self.ipam.users.is_used(address)
+            && self.ipam.holds.owner(address).is_none()
+            && stock.is_inside(address)
+    }
+
+    /// What is reserved or held for the Service, for each family that is lacking.
+    fn pick_kept(&mut self) {
+        if self.ipam.reservations.is_empty() && self.ipam.holds.is_empty() {
+            return;
+        }
+        for family in self.lacking() {
+            let pick = self.kept(family, None);
+            self.picks.extend(pick);
         }
     }
-    let mut considered = candidates;
-    let room = NAMED - considered.pools.len();
-    considered.more += others.more + others.pools.len().saturating_sub(room);
-    considered.pools.extend(others.pools.into_iter().take(room));
-    if capable {
-        Reason::PoolExhausted(considered)
-    } else if any {
-        let families = demand.families.to_vec();
-        Reason::FamilyUnavailable(FamilyProblem::NoPool { families, considered })
-    } else {
-        Reason::NoMatchingPool(considered)
+
+    /// The first address that is reserved for the Service, else the first that is held for it; with a certain
+    /// end, if it asks for one.
+    fn kept(&self, family: Family, host: Option<HostPart>) -> Option<(IpAddr, StockId)> {
+        let reserved = self.ipam.reservations.of(self.demand.owner, self.asking());
+        let ranges = reserved.iter().flat_map(|reservation| &reservation.ranges);
+        for range in ranges.filter(|range| range.family() == family) {
+            for (own, (id, _)) in self.ipam.ranges.overlapping(*range) {
+                if let Some(stock) = self.serving(*id)
+                    && let Some(part) = own.overlap(range)
+                    && let Some(address) = self.reserved_in(*id, stock, own, part, host)
+                {
+                    return Some((address, *id));
+                }
+            }
+        }
+        self.ipam.holds.of(self.demand.owner).find_map(|address| {
+            let (range, (id, _)) = self.ipam.ranges.get(address)?;
+            let stock = self.serving(*id)?;
+            let suits = Family::of(address) == family
+                && (stock.pool.auto_assign || self.wanted.is_some())
+                && stock.is_inside(address)
+                && self.ipam.reservations.at(address).is_none()
+                && self.suits(address, range, host)
+                && !self.exceeds_quota(*id, stock, address);
+            suits.then_some((address, *id))
+        })
+    }
+
+    /// Whether an address of `range` ends as it is asked for; if nothing is, the network must not keep it.
+    fn suits(&self, address: IpAddr, range: AddressRange, host: Option<HostPart>) -> bool {
+        host.map_or_else(|| !self.ipam.avoided.contains(&address), |host| host.is_of(address, Some(range)))
+    }
+
+    /// An address of `part`, a part of `range` that is reserved for the Service: what is held for it, what it
+    /// can share, or the lowest free one.
+    fn reserved_in(
+        &self,
+        id: StockId,
+        stock: &'a Stock,
+        range: AddressRange,
+        part: AddressRange,
+        host: Option<HostPart>,
+    ) -> Option<IpAddr> {
+        let suits = |address: &IpAddr| part.contains(*address) && self.suits(*address, range, host);
+        let held =
+            self.ipam.holds.of(self.demand.owner).find(|address| stock.is_inside(*address) && suits(address));
+        let shared = || self.sharable_in(id, stock, part.family()).find(suits);
+        let free = || match host {
+            Some(host) => host.within(range, part).find(|address| self.is_free(stock, *address)),
+            None => {
+                let shelf = stock.shelf(part.family());
+                let open = part.without(stock.pool.exclude.iter().copied());
+                open.into_iter().find_map(|open| shelf.free_in(open))
+            }
+        };
+        held.or_else(shared).or_else(free).filter(|address| !self.exceeds_quota(id, stock, *address))
+    }
+
+    /// What is lacking still, from pools: what it gets so far belongs together with the rest.
+    fn pick_from_pools(&mut self) -> Result<(), Reason> {
+        let lacking = self.lacking();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        if self.wanted.is_none()
+            && lacking.len() > 1
+            && let Some(picks) = self.first_pool(&lacking)
+        {
+            self.picks = picks;
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for family in lacking {
+            let pick = match self.wanted {
+                Some((id, stock)) => self.pick_in(id, stock, family, &[]),
+                None => self.beside(family).or_else(|| self.first_pool(&[family])?.pop()),
+            };
+            match pick {
+                Some(pick) => self.picks.push(pick),
+                None => missing.push(family),
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(explain::nothing(self, &missing)) }
+    }
+
+    /// An address beside those of another family that it has or gets.
+    fn beside(&self, family: Family) -> Option<(IpAddr, StockId)> {
+        let has = self.demand.has.iter().filter(|address| Family::of(**address) != family);
+        let homes = has.filter_map(|address| Some(self.ipam.ranges.get(*address)?.1.0));
+        let ids = self.picks.iter().map(|(_, id)| *id).chain(homes);
+        for id in ids {
+            if let Some(stock) = self.admitting(id)
+                && let Some(pick) = self.pick_in(id, stock, family, &[])
+            {
+                return Some(pick);
+            }
+        }
+        None
+    }
+
+    /// One address of each of `families` from the first pool in turn that has them all.
+    fn first_pool(&self, families: &[Family]) -> Option<Vec<(IpAddr, StockId)>> {
+        let pick_all = |id: StockId| {
+            let stock = self.admitting(id)?;
+            let mut picks = Vec::with_capacity(families.len());
+            for family in families {
+                picks.push(self.pick_in(id, stock, *family, &picks)?);
+            }
+            Some(picks)
+        };
+        let mut open = self.ipam.tiers.open(families, self.asking());
+        let open = open.find_map(|rank| Some((rank, pick_all(rank.2)?)));
+        let Some(sharing) = self.demand.sharing else { return open.map(|(_, picks)| picks) };
+        // Pools without a free address may have one that can be shared.
+        let mut best: Option<(Ranked, Vec<_>)> = open.map(|(rank, picks)| (rank.clone(), picks));
+        let mut next = 0;
+        while let Some(id) = self.ipam.shared_from(&sharing.key, next) {
+            next = id.saturating_add(1);
+            let Some(stock) = self.ipam.stocks.get(id).filter(|stock| stock.pool.auto_assign) else {
+                continue;
+            };
+            let rank = rank(&stock.pool, id);
+            if best.as_ref().is_none_or(|(best, _)| rank < *best)
+                && let Some(picks) = pick_all(id)
+            {
+                best = Some((rank, picks));
+            }
+            if next == 0 || id == StockId::MAX {
+                break;
+            }
+        }
+        best.map(|(_, picks)| picks)
+    }
+
+    /// An address of one pool: one to share, else the one that is next in turn. `others` come from it as well.
+    fn pick_in(
+        &self,
+        id: StockId,
+        stock: &Stock,
+        family: Family,
+        others: &[(IpAddr, StockId)],
+    ) -> Option<(IpAddr, StockId)> {
+        let shared =
+            || self.shared_in(id, stock, family).find(|address| !self.exceeds(id, stock, *address, others));
+        let address = self.demand.sharing.and_then(|_| shared());
+        let next =
+            || stock.shelf(family).next_free().filter(|address| !self.exceeds(id, stock, *address, others));
+        Some((address.or_else(next)?, id))
+    }
+
+    /// The addresses of a pool that the Service can share and that are for everybody, in their order.
+    fn shared_in(&self, id: StockId, stock: &'a Stock, family: Family) -> impl Iterator<Item = IpAddr> {
+        let everybody = |address: &IpAddr| self.ipam.reservations.at(*address).is_none();
+        self.sharable_in(id, stock, family).filter(everybody)
+    }
+
+    /// The addresses of a pool that the Service can share, in their order.
+    fn sharable_in(&self, id: StockId, stock: &'a Stock, family: Family) -> impl Iterator<Item = IpAddr> {
+        let Demand { owner, sharing, .. } = self.demand;
+        let key = sharing.map(|sharing| &sharing.key).filter(|_| stock.pool.sharing != SharingPolicy::Never);
+        let addresses = key.into_iter().flat_map(move |key| self.ipam.shared_in(key, id));
+        addresses.filter(move |address| {
+            Family::of(*address) == family
+                && stock.is_inside(*address)
+                && self.ipam.users.conflict(*address, owner, sharing).is_none()
+                && self.unshared(stock, *address).is_none()
+        })
+    }
+
+    /// Which user of `address` the pool does not let share it with the Service.
+    fn unshared(&self, stock: &Stock, address: IpAddr) -> Option<(ObjectKey, SharingProblem)> {
+        let owner = self.demand.owner;
+        let mut others = self.ipam.users.owners(address).filter(|user| *user != owner);
+        let policy = stock.pool.sharing;
+        let other = match policy {
+            SharingPolicy::Key => None,
+            SharingPolicy::Never => others.next(),
+            SharingPolicy::SameNamespace => others.find(|other| other.namespace != owner.namespace),
+        }?;
+        Some((other.clone(), SharingProblem::Pool { pool: stock.pool.name.clone(), policy }))
+    }
+
+    /// A pool that may serve the Service.
+    fn admitting(&self, id: StockId) -> Option<&'a Stock> {
+        self.ipam.stocks.get(id).filter(|stock| forbids(stock, self.asking()).is_none())
+    }
+
+    /// A pool that may serve the Service and is not another one than it asks for.
+    fn serving(&self, id: StockId) -> Option<&'a Stock> {
+        self.admitting(id).filter(|_| self.wanted.is_none_or(|(wanted, _)| wanted == id))
+    }
+
+    fn reserved_for_others(&self, address: IpAddr) -> Option<Claim> {
+        let reservation = self.ipam.reservations.at(address)?;
+        let is_ours = reservation.is_for(self.demand.owner, self.demand.labels);
+        (!is_ours).then(|| Claim::Reservation(reservation.object.name.as_ref().into()))
+    }
+
+    /// For whom `address` is held, if it is not reserved for the Service.
+    fn held_for_others(&self, address: IpAddr) -> Option<&'a ObjectKey> {
+        let held = self.ipam.holds.owner(address).filter(|owner| *owner != self.demand.owner)?;
+        self.ipam.reservations.at(address).is_none().then_some(held)
+    }
+
+    fn exceeds_quota(&self, id: StockId, stock: &Stock, address: IpAddr) -> bool {
+        self.exceeds(id, stock, address, &[])
+    }
+
+    /// Whether the namespace would have more of a pool than it may with `address`, what was found, and `others`.
+    fn exceeds(&self, id: StockId, stock: &Stock, address: IpAddr, others: &[(IpAddr, StockId)]) -> bool {
+        let Some(limit) = stock.pool.max_per_namespace else { return false };
+        let (owner, users) = (self.demand.owner, &self.ipam.users);
+        let is_new = |address: IpAddr| !users.has_namespace(address, &owner.namespace);
+        if !is_new(address) {
+            return false;
+        }
+        let picks =
+            || self.picks.iter().chain(others).filter(|(_, pool)| *pool == id).map(|(address, _)| *address);
+        let more = picks().filter(|address| is_new(*address)).count() + 1;
+        let given_up = self.demand.has.iter().filter(|address| {
+            let mut of_namespace = users.owners(**address).filter(|user| user.namespace == owner.namespace);
+            self.demand.families.contains(&Family::of(**address))
+                && self.ipam.ranges.get(**address).is_some_and(|(_, (pool, _))| *pool == id)
+                && of_namespace.next() == Some(owner)
+                && of_namespace.next().is_none()
+                && !picks().any(|pick| pick == **address)
+        });
+        let total = stock.used_by(&owner.namespace) as usize + more;
+        total > given_up.count() + limit as usize
+    }
+
+    /// Why a pool has no address of a family for the Service although it may serve it.
+    pub(super) fn is_over_quota(&self, id: StockId, stock: &Stock, family: Family) -> bool {
+        stock.shelf(family).next_free().is_some_and(|address| self.exceeds_quota(id, stock, address))
+    }
+}
+
+impl Ipam {
+    /// The addresses of a pool that can be shared by `key`, in their order.
+    fn shared_in(&self, key: &Arc<str>, id: StockId) -> impl Iterator<Item = IpAddr> {
+        let (first, last) = (IpAddr::from([0; 4]), IpAddr::from([0xff; 16]));
+        let addresses = self.shared.range((key.clone(), id, 0, first)..=(key.clone(), id, u32::MAX, last));
+        addresses.map(|(.., address)| *address)
+    }
+
+    /// The first pool, from a number on, that has addresses that can be shared by `key`.
+    fn shared_from(&self, key: &Arc<str>, id: StockId) -> Option<StockId> {
+        let start = (key.clone(), id, 0, IpAddr::from([0; 4]));
+        let (found, id, ..) = self.shared.range(start..).next()?;
+        (found == key).then_some(*id)
     }
 }

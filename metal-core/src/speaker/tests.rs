@@ -30,7 +30,7 @@ fn nic(name: &str) -> Link {
 
 fn config(kind: &'static str, spec: Spec) -> Input<'static> {
     let object = ObjectRef { kind, namespace: "metallb-system".into(), name: "first".into() };
-    Input::Config(object, Some(Object { created: None, labels: Labels::new(), spec }))
+    Input::Config(object, Some(Object { created: None, labels: Labels::new(), spec, status: Default::default() }))
 }
 
 fn pool(addresses: &str) -> Input<'static> {
@@ -255,7 +255,7 @@ fn an_address_outside_every_pool_needs_an_advertisement_of_its_pool_or_of_all() 
     rig.tell([pool("10.1.0.0/24")]);
     assert_eq!(rig.speaker.owned().count(), 0);
     let assigned = vec!["10.0.0.1".parse().unwrap()];
-    let service = Service { assigned, assigned_from: Some("first".into()), ..Service::default() };
+    let service = Service { assigned, assigned_from: vec!["first".into()], ..Service::default() };
     rig.tell([Input::Service(web(), Some(service))]);
     rig.run(200);
     assert_eq!(rig.speaker.owned().count(), 1);

@@ -21,10 +21,11 @@ fn the_first_service_gets_the_first_address() {
 
 #[test]
 fn nothing_is_given_out_before_everything_is_listed() {
-    let mut controller = Controller::new();
+    let mut controller = controller();
     controller.handle_input(Instant::ZERO, Input::Service(key("web"), Some(service(1))));
     let spec = Spec::Pool(pool_of(&["192.0.2.0/28"]));
-    let object = Object { created: None, labels: Labels::new(), spec };
+    let status = ObjectStatus::default();
+    let object = Object { created: None, labels: Labels::new(), spec, status };
     controller.handle_input(Instant::ZERO, Input::Config(pool_ref("a"), Some(object)));
     assert_eq!(drain(&mut controller, Instant::ZERO), []);
     controller.handle_input(Instant::ZERO, Input::Synced);
@@ -224,11 +225,11 @@ fn other_types_and_classes_give_back_what_they_have() {
 #[test]
 fn what_another_controller_serves_is_left_alone() {
     let mut world = World::new(&[("a", "192.0.2.0/28")]);
-    let shown = Service { assigned: vec![at("192.0.2.5")], assigned_from: Some("a".into()), ..service(1) };
+    let shown = Service { assigned: vec![at("192.0.2.5")], assigned_from: vec!["a".into()], ..service(1) };
     world.apply("other", Service { scope: Scope::OtherClass, ..shown.clone() });
     assert_eq!(assigned(&world.run()), [""; 0]);
     world.apply("left", Service { scope: Scope::NotLoadBalancer, ..shown.clone() });
-    world.apply("node-port", Service { scope: Scope::NotLoadBalancer, assigned_from: None, ..shown });
+    world.apply("node-port", Service { scope: Scope::NotLoadBalancer, assigned_from: vec![], ..shown });
     assert_eq!(assigned(&world.run()), ["left="], "our annotation on a Service that is none is stale");
 }
 

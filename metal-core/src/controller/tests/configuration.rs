@@ -4,16 +4,6 @@ use alloc::vec;
 
 use super::*;
 
-fn usage(pool: &str, outputs: &[Output]) -> Vec<Option<(u64, u64)>> {
-    let of_pool = |output: &Output| match output {
-        Output::Usage { pool: name, usage, .. } if name.as_str() == pool => {
-            Some(usage.map(|usage| (usage.assigned_v4, usage.available_v4)))
-        }
-        _ => None,
-    };
-    outputs.iter().filter_map(of_pool).collect()
-}
-
 #[test]
 fn shrinking_or_deleting_a_pool_keeps_addresses_in_use() {
     let mut world = World::new(&[("a", "192.0.2.0-192.0.2.3")]);

@@ -36,7 +36,7 @@ fn of_two_that_claim_one_address_the_older_keeps_it() {
     let mut world = World::new(&[("a", "192.0.2.0/28")]);
     let shown = |created| Service {
         assigned: vec![at("192.0.2.5")],
-        assigned_from: Some("a".into()),
+        assigned_from: vec!["a".into()],
         ..service(created)
     };
     world.apply("a-young", shown(2));
@@ -162,7 +162,7 @@ fn an_address_goes_on_only_when_its_former_service_is_seen_without_it() {
 
 #[test]
 fn a_write_that_changes_nothing_in_the_end_frees_the_address_all_the_same() {
-    let mut world = World { coalesces: true, ..World::new(&[("a", "192.0.2.0/32")]) };
+    let mut world = World::new(&[("a", "192.0.2.0/32")]);
     world.apply("web", service(1));
     assert_eq!(assigned(&world.poll()), ["web=192.0.2.0"]);
     world.apply("next", service(2));
