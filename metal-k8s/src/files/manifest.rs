@@ -60,7 +60,8 @@ impl Id {
     /// The kind and the name of the object.
     pub(super) fn kind_and_name(&self) -> (String, String) {
         match self {
-            Self::Config(object) => (object.kind.into(), object.name.to_string()),
+            Self::Config(object) | Self::Network(object) => (object.kind.into(), object.name.to_string()),
+            Self::Namespace(name) => ("Namespace".into(), name.to_string()),
             Self::Node(name) => ("Node".into(), name.to_string()),
             Self::Service(key) => ("Service".into(), key.name.to_string()),
             Self::Endpoints(key) => ("EndpointSlice".into(), key.name.to_string()),
@@ -305,7 +306,7 @@ impl Reader<'_> {
             }
             CONFIG_MAP => {
                 let raw: raw::ConfigMap = self.decode(document)?;
-                let object = parse::reference(CONFIG_MAP, &raw.metadata);
+                let object = self.reference(CONFIG_MAP, &raw.metadata);
                 let is_config = legacy::NAMES.contains(&&*object.name);
                 if is_config && *object.namespace == *self.options.namespace {
                     let value = parse::object(&raw.metadata, legacy::spec(&raw.data), &Json::Null);
@@ -345,7 +346,7 @@ impl Reader<'_> {
                 (meta.metadata.0, spec, Json::Null)
             }
         };
-        let object = parse::reference(kind, &meta);
+        let object = self.reference(kind, &meta);
         if *object.namespace == *self.options.namespace {
             self.entry(document, Id::Config(object), Value::Config(parse::object(&meta, spec, &status)));
         } else {
@@ -357,6 +358,15 @@ impl Reader<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Which configuration object it is.
+    fn reference(&self, kind: &'static str, meta: &ObjectMeta) -> ObjectRef {
+        let object = parse::reference(kind, meta);
+        if self.is_placing && meta.namespace.is_none() {
+            return ObjectRef { namespace: self.options.namespace.as_str().into(), ..object };
+        }
+        object
     }
 
     fn decode<T: DeserializeOwned>(&self, document: &Document<'_>) -> Result<T, Problem> {

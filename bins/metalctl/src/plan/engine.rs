@@ -10,7 +10,7 @@ use metal_core::{
     config::{Configuration, Object, ObjectRef, Refusal},
     controller::{Controller, Input, Output, ServiceState},
     name::ObjectKey,
-    view::{self, Created, Scope},
+    view::{self, Created, Network, Node, Scope},
 };
 use metal_k8s::{Change, Fault, Manifests, Unusable};
 
@@ -61,6 +61,11 @@ impl World {
             }
             Change::Namespace(name, labels) => Input::Namespace(name, labels),
             Change::Network(object, network) => Input::Network(object, network),
+            Change::Node(name, node) => {
+                let object = ObjectRef { kind: "Node", namespace: "".into(), name: name.as_str().into() };
+                let network = |node: Node| Network { addresses: node.addresses, ..Network::default() };
+                Input::Network(object, node.map(network))
+            }
             Change::Synced => Input::Synced,
             _ => return,
         };
