@@ -399,4 +399,48 @@ mod tests {
         assert_eq!(over("192.0.2.16-192.0.2.63"), "");
         assert_eq!(over("::/0"), "c");
     }
+
+    #[test]
+    fn without_holes_the_rest_is_left() {
+        let rest = |text: &str, holes: &[&str]| {
+            let holes = holes.iter().map(|hole| range(hole));
+            let rest = range(text).without(holes).into_iter().map(|left| left.to_string());
+            rest.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(rest("192.0.2.0/28", &[]), "192.0.2.0-192.0.2.15");
+        assert_eq!(
+            rest("192.0.2.0/28", &["192.0.2.0/30", "192.0.2.6/31"]),
+            "192.0.2.4-192.0.2.5 192.0.2.8-192.0.2.15"
+        );
+        assert_eq!(
+            rest("192.0.2.0/28", &["192.0.2.0/31", "192.0.2.2/31", "192.0.2.14-192.0.2.99"]),
+            "192.0.2.4-192.0.2.13"
+        );
+        assert_eq!(rest("192.0.2.0/28", &["192.0.0.0/16", "::/0"]), "");
+        assert_eq!(rest("0.0.0.0/31", &["0.0.0.0/32", "::/0"]), "0.0.0.1");
+        assert_eq!(rest("255.255.255.254/31", &["255.255.255.255/32"]), "255.255.255.254");
+        assert_eq!(rest("::/127", &["0.0.0.0/0", "::1/128"]), "::");
+    }
+
+    #[test]
+    fn merged_ranges_are_as_few_as_possible() {
+        let merged = |texts: &[&str]| {
+            let merged = AddressRange::merged(texts.iter().map(|text| range(text)).collect());
+            merged.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            merged(&["192.0.2.8/32", "192.0.2.0/29", "192.0.2.10/32"]),
+            "192.0.2.0-192.0.2.8 192.0.2.10"
+        );
+        assert_eq!(merged(&["255.255.255.255/32", "::/128"]), "255.255.255.255 ::");
+        assert_eq!(merged(&["192.0.2.0/24", "192.0.2.4/32"]), "192.0.2.0-192.0.2.255");
+        assert_eq!(merged(&["::/0", "ffff::/16"]), "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+    }
+
+    #[test]
+    fn a_single_address_is_a_range_where_that_is_clear() {
+        assert_eq!(AddressRange::parse_lenient(" 192.0.2.1 "), Ok(range("192.0.2.1/32")));
+        assert_eq!(AddressRange::parse_lenient("2001:db8::/64"), Ok(range("2001:db8::/64")));
+        assert!(AddressRange::parse_lenient("x").is_err());
+    }
 }

@@ -201,6 +201,25 @@ pub enum FamilyProblem {
 }
 
 impl Reason {
+    /// The codes of all reasons.
+    pub const CODES: [&'static str; 15] = [
+        "PoolExhausted",
+        "NoMatchingPool",
+        "PoolNotFound",
+        "PoolNotAllowed",
+        "AddressNotInPool",
+        "AddressInUse",
+        "AddressReserved",
+        "SharingConflict",
+        "FamilyUnavailable",
+        "RequestInvalid",
+        "QuotaExceeded",
+        "NoClusterIP",
+        "AddressOutsidePool",
+        "AddressConflict",
+        "ContestedBy",
+    ];
+
     /// The name of the reason, stable for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -230,22 +230,41 @@ fn host_v4(text: &str) -> Option<HostPart> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
+    use alloc::{format, vec};
 
     use super::*;
+
+    fn parse(annotation: &str) -> Result<Vec<Wanted>, RequestError> {
+        Request::parse(Some(annotation), None, None).map(|request| request.addresses)
+    }
+
+    fn host(text: &str) -> HostPart {
+        let Wanted::Host(host) = parse(text).unwrap()[0] else { panic!("{text} is not an end") };
+        host
+    }
 
     #[test]
     fn one_or_two_addresses_and_a_pool() {
         let request = Request::parse(Some(" 192.0.2.1 , 2001:db8::1"), None, Some("first")).unwrap();
-        assert_eq!(
-            request.addresses,
-            vec!["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]
-        );
+        let wanted = |text: &str| Wanted::Address(text.parse().unwrap());
+        assert_eq!(request.addresses, vec![wanted("192.0.2.1"), wanted("2001:db8::1")]);
         assert_eq!(request.pool, Some("first".into()));
         let request = Request::parse(Some(""), Some("192.0.2.7"), Some("")).unwrap();
-        assert_eq!(request.addresses, vec!["192.0.2.7".parse::<IpAddr>().unwrap()]);
+        assert_eq!(request.addresses, vec![wanted("192.0.2.7")]);
         assert_eq!(request.pool, None);
         assert_eq!(Request::parse(None, None, None), Ok(Request::default()));
+    }
+
+    #[test]
+    fn ends_of_addresses_in_both_places() {
+        for text in [".10", ".0", ".1.10", "::1", "::a:0:0:1", ".10,::10"] {
+            let request = Request::parse(Some(text), None, None).unwrap();
+            let written: Vec<_> = request.addresses.iter().map(|wanted| format!("{wanted}")).collect();
+            assert_eq!(written.join(","), text);
+            assert_eq!(Request::parse(None, Some(text), None), Ok(request));
+        }
+        assert_eq!(host(".1.10"), HostPart { family: Family::V4, bits: 0x10a, width: 16 });
+        assert_eq!(parse("0:0:0:1::1").unwrap(), [Wanted::Address("0:0:0:1::1".parse().unwrap())]);
     }
 
     #[test]
@@ -253,13 +272,49 @@ mod tests {
         let message = |annotation, field| Request::parse(annotation, field, None).unwrap_err().to_string();
         assert_eq!(
             message(Some("192.0.2.1,x"), None),
-            "annotation metallb.io/loadBalancerIPs: \"x\" is not an IP address"
+            "annotation metallb.io/loadBalancerIPs: \"x\" is not an IP address: write one such as 192.0.2.10, \
+             or only its end, such as .10 or ::10"
         );
-        assert_eq!(
-            message(None, Some("192.0.2.300")),
-            "spec.loadBalancerIP: \"192.0.2.300\" is not an IP address"
+        assert!(
+            message(None, Some("192.0.2.300")).starts_with("spec.loadBalancerIP: \"192.0.2.300\" is not")
         );
         assert!(message(Some("192.0.2.1,192.0.2.2"), None).contains("at most one address of each family"));
+        assert!(message(Some("192.0.2.1,.2"), None).contains("at most one address of each family"));
         assert!(message(Some("192.0.2.1"), Some("192.0.2.1")).contains("both set"));
+        assert!(message(Some("::ffff:192.0.2.1"), None).ends_with("written as IPv6: write 192.0.2.1"));
+        for text in
+            [".", "..1", ".1.", ".256", ".1.2.3", ".+1", ".1 .2", "::", "1", "10.1", ",", "192.0.2.1,"]
+        {
+            assert!(matches!(parse(text), Err(RequestError::NotAnAddress { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_end_fits_where_the_range_leaves_it_open() {
+        let within = |end: &str, range: &str| {
+            let range = range.parse::<AddressRange>().unwrap();
+            let found: Vec<_> =
+                host(end).within(range, range).take(3).map(|found| format!("{found}")).collect();
+            for address in range.addresses().take(5000) {
+                let is_listed = host(end).within(range, range).take(40).any(|found| found == address);
+                assert!(!host(end).is_of(address, Some(range)) || is_listed, "{end} {address}");
+            }
+            found.join(" ")
+        };
+        assert_eq!(within(".10", "192.0.2.0/28"), "192.0.2.10");
+        assert_eq!(within(".10", "192.0.2.11-192.0.4.9"), "192.0.3.10");
+        assert_eq!(within(".10", "192.0.2.11-192.0.3.9"), "");
+        assert_eq!(within(".10", "2001:db8::/64"), "");
+        assert_eq!(within(".3.10", "10.0.0.0/14"), "10.0.3.10 10.1.3.10 10.2.3.10");
+        assert_eq!(within(".10", "255.255.255.0/24"), "255.255.255.10");
+        assert_eq!(within("::5", "2001:db8::/120"), "2001:db8::5");
+        assert_eq!(within("::5", "2001:db8::1:0/112"), "2001:db8::1:5");
+        assert_eq!(within("::5", "2001:db8::7:100/120"), "", "16 bits count at least");
+        assert_eq!(within("::105", "2001:db8::7:100/120"), "2001:db8::7:105");
+        assert_eq!(within("::1:5", "2001:db8::/112"), "", "more is written than the range leaves open");
+        assert_eq!(within("::1:5", "2001:db8::/96"), "2001:db8::1:5");
+        assert_eq!(within("::5", "2001:db8::/62"), "2001:db8::5 2001:db8:0:1::5 2001:db8:0:2::5");
+        assert_eq!(within("::5", "ffff:ffff:ffff:ffff::/64"), "ffff:ffff:ffff:ffff::5");
+        assert_eq!(within("::5", "::/0"), "::5 ::1:0:0:0:5 ::2:0:0:0:5");
     }
 }

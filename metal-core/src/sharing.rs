@@ -181,3 +181,36 @@ impl fmt::Display for SharingProblem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_key_shares_nothing_and_ports_are_sorted() {
+        let port = |number| Port { protocol: Protocol::Tcp, number };
+        assert_eq!(Sharing::new("", Backend::Anywhere, [port(1)]), None);
+        let sharing = Sharing::new("k", Backend::Anywhere, [port(9), port(1), port(9)]).unwrap();
+        assert_eq!(*sharing.ports, [port(1), port(9)]);
+    }
+
+    #[test]
+    fn a_selector_has_one_canonical_form() {
+        let labels = Labels::from([("tier".into(), "x".into()), ("app".into(), "a".into())]);
+        assert_eq!(Backend::local(&labels), Backend::Local("app=a,tier=x".into()));
+        assert_eq!(Backend::local(&Labels::new()), Backend::Local("".into()));
+    }
+
+    #[test]
+    fn protocols_are_read_as_they_are_written() {
+        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        }
+        assert_eq!(
+            "tcp".parse::<Protocol>().unwrap_err().to_string(),
+            "\"tcp\" is not a protocol: it is TCP, UDP or SCTP"
+        );
+    }
+}

@@ -67,7 +67,9 @@ fn without_ours(entry: &ManagedFieldsEntry) -> Option<Option<ManagedFieldsEntry>
         taken |= remove(&mut fields, &path);
     }
     let is_empty = fields.as_object().is_some_and(Map::is_empty);
-    taken.then(|| (!is_empty).then(|| ManagedFieldsEntry { fields_v1: Some(FieldsV1(fields)), ..entry.clone() }))
+    taken.then(|| {
+        (!is_empty).then(|| ManagedFieldsEntry { fields_v1: Some(FieldsV1(fields)), ..entry.clone() })
+    })
 }
 
 /// Removes what `path` leads to, and what is empty without it; says whether it was there.
@@ -104,29 +106,44 @@ mod tests {
     }
 
     fn metallb() -> Value {
-        entry("controller", "Update", json!({
+        entry(
+            "controller",
+            "Update",
+            json!({
             "f:metadata": {"f:annotations": {".": {}, "f:metallb.io/ip-allocated-from-pool": {}}},
-            "f:status": {"f:loadBalancer": {"f:ingress": {}}}}))
+            "f:status": {"f:loadBalancer": {"f:ingress": {}}}}),
+        )
     }
 
     #[test]
     fn the_claim_of_another_manager_is_removed_and_the_rest_stays() {
         let ours = entry(CONTROLLER, "Apply", json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}}));
         assert_eq!(takeover(&meta(json!([ours])), &assignment()), None);
-        let unrelated = entry("kubectl", "Update", json!({"f:metadata": {"f:annotations": {"f:x": {}}},
-            "f:status": {"f:conditions": {"k:{\"type\":\"Other\"}": {}}}}));
+        let unrelated = entry(
+            "kubectl",
+            "Update",
+            json!({"f:metadata": {"f:annotations": {"f:x": {}}},
+            "f:status": {"f:conditions": {"k:{\"type\":\"Other\"}": {}}}}),
+        );
         assert_eq!(takeover(&meta(json!([ours, unrelated])), &assignment()), None);
         let patch = takeover(&meta(json!([ours, unrelated, metallb()])), &assignment()).unwrap();
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         assert_eq!(patch["metadata"]["managedFields"], json!([ours, unrelated]));
         assert!(patch["metadata"].get("annotations").is_none());
 
-        let both = entry("velero", "Update", json!({
+        let both = entry(
+            "velero",
+            "Update",
+            json!({
             "f:metadata": {"f:labels": {"f:a": {}}, "f:annotations": {"f:metallb.io/pool-labels": {}, "f:x": {}}},
-            "f:status": {"f:conditions": {".": {}, "k:{\"type\":\"Assigned\"}": {".": {}}}}}));
+            "f:status": {"f:conditions": {".": {}, "k:{\"type\":\"Assigned\"}": {".": {}}}}}),
+        );
         let patch = takeover(&meta(json!([both])), &assignment()).unwrap();
         let left = &patch["metadata"]["managedFields"][0];
-        assert_eq!(left["fieldsV1"], json!({"f:metadata": {"f:labels": {"f:a": {}}, "f:annotations": {"f:x": {}}}}));
+        assert_eq!(
+            left["fieldsV1"],
+            json!({"f:metadata": {"f:labels": {"f:a": {}}, "f:annotations": {"f:x": {}}}})
+        );
         assert_eq!((&left["manager"], &left["subresource"]), (&json!("velero"), &json!("status")));
     }
 
@@ -136,6 +153,9 @@ mod tests {
         meta.annotations = Some([(ALLOCATED_FROM.into(), "old".into())].into());
         assert_eq!(takeover(&meta, &assignment()), None);
         let patch = takeover(&meta, &Assignment::default()).unwrap();
-        assert_eq!(patch, json!({"metadata": {"resourceVersion": "7", "annotations": {ALLOCATED_FROM: null}}}));
+        assert_eq!(
+            patch,
+            json!({"metadata": {"resourceVersion": "7", "annotations": {ALLOCATED_FROM: null}}})
+        );
     }
 }

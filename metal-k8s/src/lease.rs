@@ -43,9 +43,9 @@ impl LeaseClient {
             self.acquired = spec.acquire_time;
             Record {
                 holder: spec.holder_identity.map(Into::into),
-                duration: spec.lease_duration_seconds.and_then(|seconds| {
-                    u64::try_from(seconds).ok().map(std::time::Duration::from_secs)
-                }),
+                duration: spec
+                    .lease_duration_seconds
+                    .and_then(|seconds| u64::try_from(seconds).ok().map(std::time::Duration::from_secs)),
                 transitions: spec.lease_transitions.unwrap_or(0).try_into().unwrap_or(0),
                 version,
             }
@@ -153,7 +153,10 @@ mod tests {
         assert!(requests[2].path.starts_with(&format!("{all}/metal-controller?")), "{}", requests[2].path);
         let (made, renewed, free) = (&requests[1].body, &requests[2].body, &requests[3].body);
         assert_eq!(made["spec"]["holderIdentity"], "a");
-        assert_eq!((&made["spec"]["leaseDurationSeconds"], &made["spec"]["leaseTransitions"]), (&3.into(), &4.into()));
+        assert_eq!(
+            (&made["spec"]["leaseDurationSeconds"], &made["spec"]["leaseTransitions"]),
+            (&3.into(), &4.into())
+        );
         assert_eq!(renewed["metadata"]["resourceVersion"], "7");
         assert_eq!(renewed["spec"]["acquireTime"], made["spec"]["acquireTime"], "a renewal keeps it");
         assert!(made["spec"]["renewTime"].is_string());
@@ -173,9 +176,14 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_are_conflicts_or_failures() {
-        for (code, version, conflict) in [(409, Some(1), true), (409, None, true), (404, Some(1), true),
-            (404, None, false), (403, Some(1), false), (500, Some(1), false)]
-        {
+        for (code, version, conflict) in [
+            (409, Some(1), true),
+            (409, None, true),
+            (404, Some(1), true),
+            (404, None, false),
+            (403, Some(1), false),
+            (500, Some(1), false),
+        ] {
             let (mut client, _) = client(move |_| refused(code, "no")).await;
             let result = client.write(&write(version, Some("a"), true)).await;
             assert_eq!(matches!(result, Ok(Input::Conflict)), conflict, "{code} {version:?}");

@@ -237,7 +237,9 @@ mod tests {
 
     #[test]
     fn a_reservation_by_name_by_label_or_for_nobody() {
-        let spec = reservation_value(json!({"addresses": ["192.0.2.7"], "serviceRef": {"namespace": "shop", "name": "web"}}));
+        let spec = reservation_value(
+            json!({"addresses": ["192.0.2.7"], "serviceRef": {"namespace": "shop", "name": "web"}}),
+        );
         let mut expected = ReservationSpec {
             addresses: vec!["192.0.2.7".into()],
             service: Some(ObjectKey::new("shop", "web")),

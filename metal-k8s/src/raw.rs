@@ -396,13 +396,21 @@ mod tests {
             let object = json!({"metadata": {"name": "a", "managedFields": fields}});
             serde_json::from_value::<Service>(object).unwrap().written_by
         };
-        let entry = |manager: &str, time: &str, status: Value| json!({"manager": manager, "operation": "Update",
-            "apiVersion": "v1", "time": time, "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}, "f:status": status}});
+        let entry = |manager: &str, time: &str, status: Value| {
+            json!({"manager": manager, "operation": "Update",
+            "apiVersion": "v1", "time": time, "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}, "f:status": status}})
+        };
         let status = || json!({"f:loadBalancer": {"f:ingress": {}}});
         let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
         assert_eq!(service(json!([])), None);
-        assert_eq!(service(json!([entry("a", early, status()), entry("b", late, status())])), Some("b".into()));
-        assert_eq!(service(json!([entry("a", late, status()), entry("b", early, status())])), Some("a".into()));
+        assert_eq!(
+            service(json!([entry("a", early, status()), entry("b", late, status())])),
+            Some("b".into())
+        );
+        assert_eq!(
+            service(json!([entry("a", late, status()), entry("b", early, status())])),
+            Some("a".into())
+        );
         assert_eq!(service(json!([entry("a", late, json!({"f:conditions": {}}))])), None);
         assert_eq!(service(json!([entry("a", late, status()), entry(CONTROLLER, early, status())])), None);
         assert_eq!(service(json!([{"manager": "a", "time": null}, {"manager": "b", "fieldsV1": {}}])), None);

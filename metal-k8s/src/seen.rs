@@ -129,7 +129,9 @@ impl Seen {
     /// it since.
     pub(crate) fn expected(&self, object: &ObjectRef, version: Version) -> Version {
         match self.lock().get(object).map(|entry| &entry.part) {
-            Some(Part::Service { own, .. }) if own.contains(&version) => own.last().copied().unwrap_or(version),
+            Some(Part::Service { own, .. }) if own.contains(&version) => {
+                own.last().copied().unwrap_or(version)
+            }
             _ => version,
         }
     }

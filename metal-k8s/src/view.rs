@@ -118,13 +118,10 @@ fn sharing(
     spec: &raw::ServiceSpec,
     policy: TrafficPolicy,
 ) -> Option<Sharing> {
-    let key = annotation::get(annotations, "allow-shared-ip").filter(|key| !key.is_empty())?;
+    let key = annotation::get(annotations, "allow-shared-ip")?;
     let backend = match policy {
         TrafficPolicy::Cluster => Backend::Anywhere,
-        TrafficPolicy::Local => {
-            let selector = spec.selector.iter().map(|(key, value)| format!("{key}={value}"));
-            Backend::Local(selector.collect::<Vec<_>>().join(",").into())
-        }
+        TrafficPolicy::Local => Backend::local(&spec.selector),
     };
     let port = |port: &raw::ServicePort| Port {
         protocol: match port.protocol.as_deref() {
@@ -134,10 +131,7 @@ fn sharing(
         },
         number: port.port,
     };
-    let mut ports: Vec<_> = spec.ports.iter().map(port).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    Some(Sharing { key: key.into(), backend, ports: ports.into() })
+    Sharing::new(key, backend, spec.ports.iter().map(port))
 }
 
 /// An EndpointSlice; `None` when it belongs to no Service.

@@ -1,10 +1,6 @@
 //! The default gateways of a network namespace.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, io, net::IpAddr};
 
 use metal_core::view::LinkIndex;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,10 +46,8 @@ impl GatewayMonitor {
         let socket =
             Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
         // An interface that goes down takes its IPv4 routes along without a word about them, and so does an address.
-        let groups = libc::RTMGRP_IPV4_ROUTE
-            | libc::RTMGRP_IPV6_ROUTE
-            | libc::RTMGRP_LINK
-            | libc::RTMGRP_IPV4_IFADDR;
+        let groups =
+            libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_ROUTE | libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR;
         socket.bind(&netlink_address(groups.cast_unsigned()))?;
         // Connected to the kernel, it takes messages from nobody else.
         socket.connect(&netlink_address(0))?;
@@ -164,9 +158,13 @@ mod tests {
         };
         let network = namespace.network().expect("a netlink socket");
         network.add_veth("one", &namespace, "two").expect("a veth pair");
-        for words in ["link set one up", "link set two up", "addr add 192.0.2.7/24 dev one",
-            "addr add 2001:db8::7/64 dev one nodad", "route add 198.51.100.0/24 via 192.0.2.9"]
-        {
+        for words in [
+            "link set one up",
+            "link set two up",
+            "addr add 192.0.2.7/24 dev one",
+            "addr add 2001:db8::7/64 dev one nodad",
+            "route add 198.51.100.0/24 via 192.0.2.9",
+        ] {
             ip(words);
         }
         let mut gateways =

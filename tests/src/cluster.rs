@@ -64,7 +64,10 @@ impl Cluster {
     /// Replaces a configuration object.
     pub fn configure(&mut self, kind: &'static str, name: &str, spec: Spec) {
         let key = ObjectRef { kind, namespace: "metallb-system".into(), name: name.into() };
-        self.config.insert(key, Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() });
+        self.config.insert(
+            key,
+            Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() },
+        );
     }
 }
 

@@ -30,12 +30,7 @@ pub(crate) enum Election {
     /// There is nobody else.
     Unopposed,
     /// By the Lease.
-    Lease {
-        fence: Fence,
-        stand: watch::Receiver<Stand>,
-        stop: oneshot::Sender<()>,
-        ended: JoinHandle<()>,
-    },
+    Lease { fence: Fence, stand: watch::Receiver<Stand>, stop: oneshot::Sender<()>, ended: JoinHandle<()> },
 }
 
 impl Election {

@@ -46,10 +46,11 @@ impl Term {
     ) -> Result<Self> {
         readiness.set(Some("the first complete list of Services and pools".to_owned()));
         let (changes, sink) = backend.start(fence)?;
+        let clock = Clock::start();
         Ok(Self {
             changes,
-            clock: Clock::start(),
-            machine: Controller::new(),
+            clock,
+            machine: Controller::new(clock.epoch()),
             sink,
             metrics,
             readiness,
@@ -92,7 +93,10 @@ impl Term {
             Change::Network(object, network) => Input::Network(object, network),
             Change::Node(name, node) => {
                 let object = ObjectRef { kind: "Node", namespace: "".into(), name: name.as_str().into() };
-                let network = |node: metal_core::view::Node| Network { addresses: node.addresses, ..Network::default() };
+                let network = |node: metal_core::view::Node| Network {
+                    addresses: node.addresses,
+                    ..Network::default()
+                };
                 Input::Network(object, node.map(network))
             }
             Change::Synced => {

@@ -60,8 +60,10 @@ fn network((index, link): (&LinkIndex, &Link), gateways: &Gateways) -> Option<No
     }
     // Link-local addresses are never those of Services, and a prefix of one address is no network.
     let prefixes = || link.prefixes.iter().filter(|prefix| !is_link_local(prefix));
-    let mut subnets: Vec<String> =
-        prefixes().filter(|prefix| prefix.prefix_len() < prefix.max_prefix_len()).map(|prefix| prefix.trunc().to_string()).collect();
+    let mut subnets: Vec<String> = prefixes()
+        .filter(|prefix| prefix.prefix_len() < prefix.max_prefix_len())
+        .map(|prefix| prefix.trunc().to_string())
+        .collect();
     subnets.dedup();
     let through = gateways.iter().filter(|(through, _)| through == index);
     let network = NodeNetwork {
@@ -101,7 +103,8 @@ mod tests {
     #[test]
     fn nothing_is_said_before_all_is_known_and_nothing_twice() {
         let mut networks = Networks::default();
-        networks.link(2, Some(&link("eth0", &["192.0.2.7/24", "192.0.2.8/24", "198.51.100.1/32", "fe80::1/64"])));
+        networks
+            .link(2, Some(&link("eth0", &["192.0.2.7/24", "192.0.2.8/24", "198.51.100.1/32", "fe80::1/64"])));
         networks.link(3, Some(&link("br0", &[])));
         networks.link(4, Some(&Link { enslaved: true, ..link("eth1", &["203.0.113.1/24"]) }));
         assert_eq!(networks.report(), None);
@@ -115,7 +118,13 @@ mod tests {
             gateways: vec!["192.0.2.1".into()],
         };
         assert_eq!(networks.report(), Some(vec![said.clone()]));
-        networks.link(2, Some(&Link { carrier: false, ..link("eth0", &["192.0.2.7/24", "192.0.2.8/24", "198.51.100.1/32"]) }));
+        networks.link(
+            2,
+            Some(&Link {
+                carrier: false,
+                ..link("eth0", &["192.0.2.7/24", "192.0.2.8/24", "198.51.100.1/32"])
+            }),
+        );
         assert_eq!(networks.report(), None, "the network is the same without carrier");
         networks.gateways(Gateways::new());
         said.gateways.clear();

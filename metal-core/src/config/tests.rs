@@ -214,7 +214,7 @@ fn service_allocation_is_judged_field_by_field() {
     let allocation = ServiceAllocationSpec {
         priority: 5,
         namespaces: vec!["one".into(), "one".into()],
-        namespace_selectors: vec![Selector::default()],
+        namespace_selectors: vec![Selector::default(), Selector::default()],
         service_selectors: vec![Selector::label("app", "a"), Selector::label("app", "a")],
     };
     let spec = PoolSpec { service_allocation: Some(allocation), ..spec(&["192.0.2.0/28"]) };
@@ -226,7 +226,7 @@ fn service_allocation_is_judged_field_by_field() {
         [
             "spec.serviceAllocation.namespaces[1]",
             "spec.serviceAllocation.serviceSelectors[1]",
-            "spec.serviceAllocation.namespaceSelectors"
+            "spec.serviceAllocation.namespaceSelectors[1]"
         ]
     );
 }
@@ -305,9 +305,9 @@ fn an_advertisement_selects_pools_by_name_by_label_or_all() {
 
     configuration.apply(pool_ref("labelled"), None);
     let gone = PoolName::from("labelled");
-    let former = |labels: Option<&Labels>| -> Vec<_> {
+    let former = |labels: Option<&Labels>| -> Vec<String> {
         let former = configuration.snapshot().advertisements_of_former(&gone, labels);
-        former.map(|found| &*found.object.name).collect()
+        former.map(|found| found.object.name.to_string()).collect()
     };
     assert_eq!(former(None), ["all", "both", "named"]);
     let last_known = Labels::from([("zone".into(), "a".into())]);
@@ -330,6 +330,151 @@ fn a_bad_advertisement_is_refused_and_its_last_good_version_stays() {
     assert_eq!(configuration.snapshot().advertisements().count(), 1);
     configuration.apply(object_ref.clone(), Some(advertisement(&["p", "p"], vec![])));
     assert_eq!(refused(&mut configuration, &object_ref).field, "spec.ipAddressPools[1]");
+}
+
+fn reservation_ref(name: &str) -> ObjectRef {
+    reference("IPReservation", name)
+}
+
+fn reservation(created: i64, addresses: &[&str]) -> Object {
+    let addresses = addresses.iter().map(ToString::to_string).collect();
+    object(created, Spec::Reservation(ReservationSpec { addresses, ..ReservationSpec::default() }))
+}
+
+fn reserved(configuration: &Configuration) -> Vec<String> {
+    let reservations = configuration.snapshot().reservations();
+    reservations.map(|found| format!("{}={:?}", found.object.name, found.ranges)).collect()
+}
+
+/// The same object, which was in force before a restart.
+fn was_accepted(mut object: Object) -> Object {
+    object.status.accepted = true;
+    object
+}
+
+#[test]
+fn the_rules_of_a_pool_are_read() {
+    let spec = PoolSpec {
+        exclude: vec!["192.0.2.3".into(), "192.0.2.4/31".into(), "198.51.100.7-198.51.100.9".into()],
+        reuse_delay: Some("1h30m".into()),
+        max_addresses_per_namespace: Some(5),
+        sharing: Some("SameNamespace".into()),
+        reassign_policy: Some("Immediate".into()),
+        ..spec(&["192.0.2.0/28"])
+    };
+    let configuration = configuration(vec![(pool_ref("a"), object(1, Spec::Pool(spec)))]);
+    let pool = configuration.snapshot().pool(&"a".into()).unwrap();
+    assert_eq!(format!("{:?}", pool.exclude), "[192.0.2.3-192.0.2.5, 198.51.100.7-198.51.100.9]");
+    assert_eq!(pool.reuse_delay, core::time::Duration::from_secs(5400));
+    assert_eq!((pool.max_per_namespace, pool.sharing), (Some(5), SharingPolicy::SameNamespace));
+    assert!(pool.reassigns);
+}
+
+#[test]
+fn the_rules_of_a_pool_are_judged_field_by_field() {
+    let spec = PoolSpec {
+        exclude: vec!["192.0.2.3".into(), "x".into()],
+        reuse_delay: Some("-1m".into()),
+        max_addresses_per_namespace: Some(0),
+        sharing: Some("Always".into()),
+        reassign_policy: Some("immediate".into()),
+        ..spec(&["192.0.2.0/28"])
+    };
+    let mut configuration = configuration(vec![(pool_ref("a"), object(1, Spec::Pool(spec)))]);
+    let refusals = configuration.take_changes().verdicts.remove(0).1;
+    let fields: Vec<_> = refusals.iter().map(|refusal| refusal.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.exclude[1]",
+            "spec.reuseDelay",
+            "spec.maxAddressesPerNamespace",
+            "spec.sharing",
+            "spec.reassignPolicy"
+        ]
+    );
+    assert_eq!(refusals[3].message, "\"Always\" is not one of Never, SameNamespace, Key");
+    assert_eq!(in_force(&configuration), [""; 0]);
+}
+
+#[test]
+fn a_reservation_takes_ranges_and_single_addresses() {
+    let mut configuration = configuration(vec![(
+        reservation_ref("r"),
+        reservation(1, &["192.0.2.9", "192.0.2.0/30", "192.0.2.4"]),
+    )]);
+    assert!(accepted(&mut configuration, &reservation_ref("r")));
+    assert_eq!(reserved(&configuration), ["r=[192.0.2.0-192.0.2.4, 192.0.2.9]"]);
+    configuration.apply(reservation_ref("r"), None);
+    assert_eq!(configuration.take_changes().reservations, BTreeSet::from([reservation_ref("r")]));
+    assert_eq!(reserved(&configuration), [""; 0]);
+}
+
+#[test]
+fn a_bad_reservation_is_refused_alone_and_stays_in_its_last_good_version() {
+    let spec = ReservationSpec {
+        addresses: vec!["192.0.2.9-192.0.2.1".into()],
+        namespaces: vec!["a".into(), "a".into()],
+        ..ReservationSpec::default()
+    };
+    let bad = || object(1, Spec::Reservation(spec.clone()));
+    let mut configuration = configuration(vec![
+        (reservation_ref("bad"), bad()),
+        (reservation_ref("empty"), reservation(1, &[])),
+        (reservation_ref("good"), reservation(1, &["192.0.2.1"])),
+    ]);
+    assert_eq!(reserved(&configuration), ["good=[192.0.2.1]"]);
+    let verdicts = configuration.take_changes().verdicts;
+    let fields: Vec<_> =
+        verdicts.iter().flat_map(|(_, refusals)| refusals).map(|refusal| &*refusal.field).collect();
+    assert_eq!(fields, ["spec.addresses[0]", "spec.namespaces[1]", "spec.namespaces", "spec.addresses"]);
+
+    configuration.apply(reservation_ref("good"), Some(reservation(1, &["x"])));
+    let refusal = refused(&mut configuration, &reservation_ref("good"));
+    assert!(refusal.message.ends_with("its last valid version stays in force"), "{refusal}");
+    let unreadable = Spec::Unreadable(Refusal { field: "spec".into(), message: "no map".into() });
+    configuration.apply(reservation_ref("good"), Some(object(1, unreadable)));
+    assert_eq!(reserved(&configuration), ["good=[192.0.2.1]"]);
+}
+
+#[test]
+fn of_two_reservations_that_overlap_the_one_in_force_stays_else_the_older_then_the_name() {
+    let mut configuration = configuration(vec![
+        (reservation_ref("young"), reservation(2, &["192.0.2.0/28"])),
+        (reservation_ref("b"), reservation(1, &["192.0.2.8/29"])),
+        (reservation_ref("a"), reservation(1, &["192.0.2.15"])),
+    ]);
+    assert_eq!(reserved(&configuration), ["a=[192.0.2.15]"]);
+    assert_eq!(
+        refused(&mut configuration, &reservation_ref("young")).to_string(),
+        "spec.addresses: 192.0.2.15 is reserved by IPReservation metallb-system/a already, which is in force: \
+         remove these addresses from one of them"
+    );
+    configuration.apply(reservation_ref("a"), None);
+    assert_eq!(reserved(&configuration), ["b=[192.0.2.8-192.0.2.15]"], "the oldest of those waiting follows");
+    configuration.apply(reservation_ref("ancient"), Some(reservation(0, &["192.0.2.9"])));
+    assert_eq!(reserved(&configuration), ["b=[192.0.2.8-192.0.2.15]"]);
+    configuration.apply(reservation_ref("b"), Some(reservation(1, &["192.0.2.8"])));
+    assert_eq!(reserved(&configuration), ["ancient=[192.0.2.9]", "b=[192.0.2.8]"]);
+}
+
+#[test]
+fn after_a_restart_what_was_accepted_comes_before_what_is_older() {
+    let pools = |accepted: bool| {
+        let young = pool(9, &["192.0.2.0/28"]);
+        let young = if accepted { was_accepted(young) } else { young };
+        configuration(vec![(pool_ref("old"), pool(1, &["192.0.2.8-192.0.2.40"])), (pool_ref("young"), young)])
+    };
+    assert_eq!(in_force(&pools(true)), ["young=[192.0.2.0-192.0.2.15]"]);
+    assert_eq!(in_force(&pools(false)), ["old=[192.0.2.8-192.0.2.40]"]);
+    let mut pools = pools(true);
+    assert!(refused(&mut pools, &pool_ref("old")).message.contains("overlaps with pool young"));
+
+    let reservations = configuration(vec![
+        (reservation_ref("old"), reservation(1, &["192.0.2.8"])),
+        (reservation_ref("young"), was_accepted(reservation(9, &["192.0.2.8"]))),
+    ]);
+    assert_eq!(reserved(&reservations), ["young=[192.0.2.8]"]);
 }
 
 /// Small objects that often clash.

@@ -26,6 +26,8 @@ pub(super) struct Contest {
     stops: u32,
     /// Nothing is written before.
     paused_until: Option<Instant>,
+    /// When something happened last.
+    since: Instant,
 }
 
 impl Contest {
@@ -37,12 +39,14 @@ impl Contest {
             written: VecDeque::from([now]),
             stops: 0,
             paused_until: None,
+            since: now,
         }
     }
 
     /// It happened (again); says whether we stop writing because of it, having gone on before.
     pub(super) fn overwritten(&mut self, now: Instant, manager: Arc<str>) -> bool {
         self.manager = manager;
+        self.since = now;
         let again = self.overwritten.back().is_some_and(|last| now.since(*last) <= SOON);
         push(&mut self.overwritten, now);
         let often = self.overwritten.len() == WRITES && now.since(self.overwritten[0]) <= LONG;
@@ -61,12 +65,15 @@ impl Contest {
 
     /// We write it.
     pub(super) fn wrote(&mut self, now: Instant) {
+        self.since = now;
         push(&mut self.written, now);
     }
 
     /// The pause is over, if there is one.
     pub(super) fn resume(&mut self, now: Instant) {
-        self.paused_until = self.paused_until.filter(|until| *until > now);
+        if self.paused_until.take_if(|until| *until <= now).is_some() {
+            self.since = now;
+        }
     }
 
     /// Whether nothing may be written now.
@@ -90,8 +97,7 @@ impl Contest {
     }
 
     fn quiet_at(&self) -> Instant {
-        let last = self.overwritten.back().max(self.written.back());
-        last.copied().unwrap_or(Instant::ZERO) + LONG
+        self.since + LONG
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::{mem, net::IpAddr};
 
 use super::{
-    Controller,
+    Controller, Timer,
     agenda::{Queue, Step},
     plan::plan,
     record::{Lost, Own, Record, listed, shown},
@@ -100,6 +100,7 @@ impl Controller {
         let is_stale = record.service.scope == Scope::NotLoadBalancer
             && !(shows.pools.is_empty() && shows.condition.is_none() && shows.pool_labels.is_none());
         self.agenda.satisfied(&age);
+        self.timers.stop(&Timer::Contest(key.clone()));
         self.forget_outside(key, &owns);
         // What it still shows is in nobody else's hands before it is cleared.
         for address in shows.addresses.into_iter().filter(|_| is_stale) {
@@ -185,18 +186,22 @@ impl Controller {
 
     /// Finds out which pools the addresses of a Service are in now.
     fn relocate(&mut self, key: &ObjectKey) {
-        let Some(mut record) = self.services.remove(key) else { return };
-        self.forget_outside(key, &record.owns);
-        for own in &mut record.owns {
-            match self.pool_at(own.address) {
+        let Some(record) = self.services.get(key) else { return };
+        let pools: Vec<_> = record.owns.iter().map(|own| self.pool_at(own.address)).collect();
+        if !self.outside.is_empty() {
+            let owns = record.owns.clone();
+            self.forget_outside(key, &owns);
+        }
+        let Some(record) = self.services.get_mut(key) else { return };
+        for (own, pool) in record.owns.iter_mut().zip(pools) {
+            match pool {
                 Some(pool) => own.pool = pool,
                 None => drop(self.outside.entry(own.pool.clone()).or_default().insert(key.clone())),
             }
         }
-        if record.owns.iter().all(|own| self.ipam.pool(&own.pool).is_some()) {
+        if record.orphan.is_some() && record.owns.iter().all(|own| self.ipam.pool(&own.pool).is_some()) {
             record.orphan = None;
         }
-        self.services.insert(key.clone(), record);
     }
 
     /// Lets a Service have exactly this.

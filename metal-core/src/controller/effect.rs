@@ -23,11 +23,20 @@ impl Controller {
         for (object, refusals) in changes.verdicts {
             self.outputs.push_back(Output::Verdict { object, refusals });
         }
-        if changes.pools.is_empty() {
+        if changes.pools.is_empty() && changes.reservations.is_empty() {
             return;
         }
+        // Reservations and pools may have swapped ranges, so all that give up some go first.
+        for object in &changes.reservations {
+            self.ipam.remove_reservation(object);
+        }
+        for object in &changes.reservations {
+            if let Some(reservation) = self.config.snapshot().reservation(object) {
+                let taken = self.ipam.set_reservation(reservation.clone());
+                debug_assert_eq!(taken, Ok(()), "reservations in force do not overlap");
+            }
+        }
         let mut concerned = BTreeSet::new();
-        // Pools may have swapped ranges, so all that give up some go first.
         for name in &changes.pools {
             let now = self.config.snapshot().pool(name).cloned();
             let before = self.ipam.pool(name).cloned();

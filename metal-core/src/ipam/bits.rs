@@ -97,8 +97,8 @@ const fn place(number: u128) -> u32 {
 
 /// The numbers of a word.
 fn members(index: u128, word: u64) -> impl Iterator<Item = u128> {
-    let rest = core::iter::successors(Some(word), |word| Some(word & (word - 1)));
-    let rest = rest.take_while(|word| *word != 0);
+    let some = |word: u64| Some(word).filter(|word| *word != 0);
+    let rest = core::iter::successors(some(word), move |word| some(word & (word - 1)));
     rest.map(move |word| (index << WIDTH) | u128::from(word.trailing_zeros()))
 }
 

@@ -34,6 +34,8 @@ mod keep;
 mod search;
 mod shelf;
 mod stock;
+#[cfg(test)]
+mod tests;
 mod tier;
 mod trigger;
 mod users;

@@ -39,12 +39,12 @@ pub struct IPAddressPoolSpec {
     /// How long an address that becomes free is kept for the Service of the same namespace and name that had it, such
     /// as 10m. Without it, not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[schemars(regex(pattern = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"))]
     pub reuse_delay: Option<String>,
     /// How many addresses of the pool the Services of one namespace may have; an address that they share counts once.
     /// Lowering it takes nothing away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    #[schemars(range(min = 1))]
     pub max_addresses_per_namespace: Option<i64>,
     /// Which Services may share an address: none (Never), those of one namespace with the same sharing key
     /// (SameNamespace), or all with the same sharing key (Key, the default).

@@ -22,10 +22,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "!(has(self.serviceRef) && has(self.serviceSelectors))",
-     "message": "serviceRef and serviceSelectors exclude each other: remove one of them"},
-    {"rule": "!has(self.namespaces) || has(self.serviceSelectors)",
-     "message": "namespaces say where serviceSelectors look: add serviceSelectors or remove namespaces"},
+    {"rule": "!has(self.namespaces) || size(self.namespaces) == 0 || (has(self.serviceSelectors) && size(self.serviceSelectors) > 0)",
+     "message": "namespaces narrows serviceSelectors, which are missing: add them (one that is empty, {}, selects all)"},
 ]))]
 pub struct IPReservationSpec {
     /// The addresses: single ones, CIDRs such as 192.0.2.0/28, or ranges such as 192.0.2.10-192.0.2.19. Those outside
@@ -35,7 +33,7 @@ pub struct IPReservationSpec {
     /// The Service that they are for. Without it and without serviceSelectors they are for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_ref: Option<ServiceReference>,
-    /// The Services that they are for: those that any of the selectors matches.
+    /// The Services that they are for: those that any of the selectors matches, in addition to serviceRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_selectors: Option<Vec<LabelSelector>>,
     /// The namespaces in which serviceSelectors look. Empty means all.

@@ -175,7 +175,7 @@ mod tests {
         );
         let reservation = schema(3);
         let rules = &reservation["properties"]["spec"]["x-kubernetes-validations"];
-        assert_eq!(rules.as_array().map(Vec::len), Some(2), "{reservation}");
+        assert_eq!(rules.as_array().map(Vec::len), Some(1), "{reservation}");
         let networks = &schema(4)["properties"]["status"]["properties"]["networks"];
         assert_eq!(networks["x-kubernetes-list-map-keys"], serde_json::json!(["interface"]));
     }

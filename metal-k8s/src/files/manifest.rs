@@ -145,14 +145,8 @@ const UNUSED: &[&str] = &[
 ];
 
 /// Kinds of MetalLB that are not implemented.
-const UNSUPPORTED: &[&str] = &[
-    "AddressPool",
-    "BFDProfile",
-    "BGPAdvertisement",
-    "BGPPeer",
-    "Community",
-    "ServiceBGPStatus",
-];
+const UNSUPPORTED: &[&str] =
+    &["AddressPool", "BFDProfile", "BGPAdvertisement", "BGPPeer", "Community", "ServiceBGPStatus"];
 
 /// Reads a file.
 ///

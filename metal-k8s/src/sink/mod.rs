@@ -27,9 +27,7 @@ use tokio::{
 };
 
 use self::queue::{Class, Queue, Schedule};
-use crate::{
-    apply::ClusterWriter, change::Change, crd::NodeNetwork, parse::CONFIG_MAP, state::StateWriter,
-};
+use crate::{apply::ClusterWriter, change::Change, crd::NodeNetwork, parse::CONFIG_MAP, state::StateWriter};
 
 /// Writes under way at one time: more only queue in the API server.
 const IN_FLIGHT: usize = 8;

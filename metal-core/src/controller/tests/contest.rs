@@ -87,7 +87,7 @@ fn somebody_who_only_reads_or_writes_other_things_is_no_quarrel() {
         });
         let outputs = world.run();
         assert_eq!((assigned(&outputs), events(&outputs)), (vec![], vec![]));
-        world.edit("web", |service| drop(service.labels.clear()));
+        world.edit("web", |service| service.labels.clear());
     }
     assert_eq!(world.state("web").reason, None);
 }
