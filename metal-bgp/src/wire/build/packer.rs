@@ -10,7 +10,7 @@ use super::{
     prefix::{Encode, fill, is_host, is_reachable},
 };
 use crate::wire::{
-    AttributeCode, EncodeError, Family, Nlri, Safi, Session,
+    AttributeCode, EncodeError, Family, Safi, Session,
     attribute::NextHop,
     family::Afi,
     frame::{HEADER_LEN, MessageType},
@@ -55,7 +55,7 @@ pub struct Packer<I: Iterator<Item: Route>> {
     add_path: bool,
     prefixes: I,
     /// The one that did not fit into the last message.
-    first: Option<Nlri<<I::Item as Route>::Prefix>>,
+    first: Option<I::Item>,
 }
 
 impl<I: Iterator<Item: Route>> core::fmt::Debug for Packer<I> {
@@ -65,7 +65,7 @@ impl<I: Iterator<Item: Route>> core::fmt::Debug for Packer<I> {
             .field("place", place)
             .field("longest", longest)
             .field("add_path", add_path)
-            .field("first", first)
+            .field("first", &first.map(Route::nlri))
             .finish_non_exhaustive()
     }
 }
@@ -155,9 +155,7 @@ where
     /// # Errors
     /// When the buffer has no room for a message with one prefix. Nothing is lost: a larger buffer goes on.
     pub fn write(&mut self, out: &mut [u8]) -> Result<Option<usize>, EncodeError> {
-        if self.first.is_none() {
-            self.first = self.prefixes.next().map(Route::nlri);
-        }
+        self.first = self.first.or_else(|| self.prefixes.next());
         if self.first.is_none() {
             return Ok(None);
         }
@@ -169,8 +167,7 @@ where
         let room =
             rest.len().checked_sub(self.tail.len()).and_then(|len| rest.get_mut(..len)).ok_or(too_long)?;
 
-        let mut prefixes = self.prefixes.by_ref().map(Route::nlri);
-        let (len, left) = fill(room, &mut prefixes, self.first, self.add_path);
+        let (len, left) = fill(room, &mut self.prefixes, self.first, self.add_path);
         self.first = left;
         if len == 0 {
             return Err(too_long);

@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::wire::nlri::{Nlri, PATH_ID, Prefix, mask4, mask6, octets};
+use crate::wire::nlri::{Nlri, PATH_ID, Prefix, Route, mask4, mask6, octets};
 
 /// A prefix that can be written.
 pub trait Encode: Prefix {
@@ -12,6 +12,8 @@ pub trait Encode: Prefix {
     type Longest: AsRef<[u8]>;
     /// Length and address, without the bits beyond the length, and how many octets of it count.
     fn octets(self) -> (Self::Longest, usize);
+    /// The same of a host route; `None` for any other.
+    fn host_octets(self) -> Option<Self::Longest>;
 }
 
 impl Encode for Ipv4Net {
@@ -22,6 +24,12 @@ impl Encode for Ipv4Net {
         let length = self.prefix_len();
         let [a, b, c, d] = (self.addr().to_bits() & mask4(length)).to_be_bytes();
         ([length, a, b, c, d], 1 + octets(length))
+    }
+
+    #[inline]
+    fn host_octets(self) -> Option<Self::Longest> {
+        let [a, b, c, d] = self.addr().octets();
+        (self.prefix_len() == 32).then_some([32, a, b, c, d])
     }
 }
 
@@ -37,27 +45,44 @@ impl Encode for Ipv6Net {
         }
         (longest, 1 + octets(length))
     }
+
+    #[inline]
+    fn host_octets(self) -> Option<Self::Longest> {
+        let mut longest = [128; 17];
+        if let Some(address) = longest.last_chunk_mut() {
+            *address = self.addr().octets();
+        }
+        (self.prefix_len() == 128).then_some(longest)
+    }
 }
 
-/// Writes prefixes until the first that does not fit, which is returned, and says how many octets were written.
+/// Writes routes until the first that does not fit, which is returned, and says how many octets were written.
 #[inline]
-pub(crate) fn fill<const LONGEST: usize, P, I>(
+pub(crate) fn fill<const LONGEST: usize, R, I>(
     room: &mut [u8],
-    prefixes: &mut I,
-    first: Option<Nlri<P>>,
+    routes: &mut I,
+    first: Option<R>,
     add_path: bool,
-) -> (usize, Option<Nlri<P>>)
+) -> (usize, Option<R>)
 where
-    P: Encode<Longest = [u8; LONGEST]>,
-    I: Iterator<Item = Nlri<P>>,
+    R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
+    I: Iterator<Item = R>,
 {
-    let ids = if add_path { PATH_ID } else { 0 };
+    let first = first.or_else(|| routes.next());
+    if add_path { fill_with_ids(room, routes, first) } else { fill_plain(room, routes, first) }
+}
+
+#[inline]
+fn fill_plain<const LONGEST: usize, R, I>(room: &mut [u8], routes: &mut I, first: Option<R>) -> (usize, Option<R>)
+where
+    R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
+    I: Iterator<Item = R>,
+{
     let mut at = 0;
-    let mut next = first.or_else(|| prefixes.next());
-    while let Some(nlri) = next {
-        let (octets, len) = nlri.prefix.octets();
+    let mut next = first;
+    while let Some(route) = next {
+        let (octets, len) = route.nlri().prefix.octets();
         let Some(rest) = room.get_mut(at..) else { return (at, next) };
-        let Some((id, rest)) = rest.split_at_mut_checked(ids) else { return (at, next) };
         match rest.first_chunk_mut::<LONGEST>() {
             // Writes the longest form, of which the next prefix overwrites what does not count.
             Some(window) => *window = octets,
@@ -66,11 +91,40 @@ where
                 _ => return (at, next),
             },
         }
-        if let Some(id) = id.first_chunk_mut() {
-            *id = nlri.path_id.unwrap_or_default().to_be_bytes();
+        at += len;
+        next = routes.next();
+        // Runs of host routes, which is what services have, need neither a mask nor a place of their own.
+        if len == LONGEST {
+            let windows = room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0;
+            for window in windows {
+                let Some(host) = next.and_then(|route| route.nlri().prefix.host_octets()) else { break };
+                *window = host;
+                at += LONGEST;
+                next = routes.next();
+            }
         }
-        at += ids + len;
-        next = prefixes.next();
+    }
+    (at, None)
+}
+
+fn fill_with_ids<const LONGEST: usize, R, I>(room: &mut [u8], routes: &mut I, first: Option<R>) -> (usize, Option<R>)
+where
+    R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
+    I: Iterator<Item = R>,
+{
+    let mut at = 0;
+    let mut next = first;
+    while let Some(route) = next {
+        let Nlri { path_id, prefix } = route.nlri();
+        let (octets, len) = prefix.octets();
+        let Some((id, rest)) = room.get_mut(at..).and_then(<[u8]>::split_first_chunk_mut::<PATH_ID>) else {
+            return (at, next);
+        };
+        let (Some(rest), Some(octets)) = (rest.get_mut(..len), octets.get(..len)) else { return (at, next) };
+        *id = path_id.unwrap_or_default().to_be_bytes();
+        rest.copy_from_slice(octets);
+        at += PATH_ID + len;
+        next = routes.next();
     }
     (at, None)
 }
