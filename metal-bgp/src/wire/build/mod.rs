@@ -9,3 +9,4 @@ mod prefix;
 pub use attributes::{Attributes, Originate, Partial, RawAttribute};
 pub use contents::{Contents, Reach, Routes};
 pub use packer::{Packer, encode_end_of_rib};
+pub use prefix::Encode;

@@ -14,7 +14,7 @@ use crate::wire::{
     attribute::NextHop,
     family::Afi,
     frame::{HEADER_LEN, MessageType},
-    nlri::{Prefix, Route},
+    nlri::{PATH_ID, Prefix, Route},
     update::Seen,
     writer::Writer,
 };
@@ -216,7 +216,8 @@ where
 
     /// The message without prefixes, if it leaves room for the longest one.
     fn with_head(mut self, mut head: Vec<u8>) -> Result<Self, EncodeError> {
-        if head.len() + self.tail.len() + LONGEST + 4 > self.longest {
+        let ids = if self.add_path { PATH_ID } else { 0 };
+        if head.len() + self.tail.len() + ids + LONGEST > self.longest {
             return Err(EncodeError::TooLong { limit: self.longest });
         }
         if self.place == Place::Nlri {
