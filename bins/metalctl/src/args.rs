@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bgp::BgpCommand;
+
 /// The operator's tool of metal, the load balancer for Kubernetes clusters on bare metal.
 #[derive(Debug, Parser)]
 #[command(name = "metalctl", version)]
@@ -20,6 +22,9 @@ pub(crate) enum Command {
     /// No cluster, no root where the kernel lets users create user namespaces, no other programs than
     /// metal-controller and metal-speaker. Everything is removed at the end.
     Lab(LabArgs),
+    /// Read and write BGP messages
+    #[command(subcommand)]
+    Bgp(BgpCommand),
     /// Write the CustomResourceDefinitions, generated from the types that the daemons read
     Crds(CrdsArgs),
 }
@@ -109,7 +114,7 @@ mod tests {
         let words = ["metalctl", "lab"].into_iter().chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map_err(|error| error.kind())?.command {
             Command::Lab(arguments) => Ok(arguments),
-            Command::Crds(_) => panic!("parsed as crds"),
+            other => panic!("parsed as {other:?}"),
         }
     }
 

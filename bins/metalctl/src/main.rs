@@ -1,6 +1,7 @@
-//! `metalctl`: the operator's tool. It runs the lab and writes the generated files.
+//! `metalctl`: the operator's tool. It runs the lab, reads and writes BGP messages, and writes the generated files.
 
 mod args;
+mod bgp;
 mod crds;
 mod lab;
 
@@ -18,6 +19,7 @@ use crate::{
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Lab(arguments) => lab::run(&arguments),
+        Command::Bgp(command) => bgp::run(&command),
         Command::Crds(arguments) => crds::run(&arguments).map(|()| true),
     };
     match outcome {
@@ -26,6 +28,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // There is nobody left to tell when standard error is gone.
             let _gone = writeln!(anstream::stderr(), "{} {error:#}", "metalctl:".red().bold());
+            if error.is::<bgp::Unusable>() {
+                return ExitCode::from(bgp::Unusable::EXIT_CODE);
+            }
             error.downcast_ref().map_or(ExitCode::FAILURE, |stop: &Stop| ExitCode::from(stop.exit_code()))
         }
     }
