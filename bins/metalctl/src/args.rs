@@ -117,6 +117,7 @@ pub(crate) struct PlanArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people
+    Text,
     /// One JSON document on standard output
     Json,
 }
