@@ -5,7 +5,8 @@
 //!   ([`ipam::Ipam`]), the order in which nodes are preferred ([`election`]), the beacon's bytes
 //!   ([`membership::beacon`]).
 //! - What has time or order is a [`Machine`]: the [`controller::Controller`] hands out addresses, the
-//!   [`speaker::Speaker`] of each node agrees with the others on the LAN who answers for them.
+//!   [`speaker::Speaker`] of each node agrees with the others on the LAN who answers for them, and the
+//!   [`lease::Elector`] sees to it that of several controllers one leads.
 //!
 //! Not in here: clocks, sockets, threads, randomness. A driver hands inputs over, performs outputs, and wakes
 //! the machine at its deadline.
@@ -19,12 +20,13 @@
 //!     view::Service,
 //! };
 //!
-//! let mut controller = Controller::new();
+//! let mut controller = Controller::new(1_800_000_000_000_000); // what the wall clock says at the origin
 //! let now = Instant::ZERO; // microseconds, by whatever clock the driver has
 //!
 //! // What a watch tells: a pool and a Service without an address.
 //! let pool = PoolSpec { addresses: vec!["192.0.2.1-192.0.2.9".into()], auto_assign: true, ..PoolSpec::default() };
-//! let object = Object { created: None, labels: Default::default(), spec: Spec::Pool(pool) };
+//! let (labels, status) = Default::default();
+//! let object = Object { created: None, labels, spec: Spec::Pool(pool), status };
 //! let name = ObjectRef { kind: "IPAddressPool", namespace: "metallb-system".into(), name: "first".into() };
 //! controller.handle_input(now, Input::Config(name, Some(object)));
 //! let web = ObjectKey::new("default", "web");
@@ -36,8 +38,8 @@
 //!
 //! let mut assigned = None;
 //! while let Some(output) = controller.poll_output(now) {
-//!     if let Output::Assign { service, addresses, .. } = output {
-//!         assigned = Some((service, addresses));
+//!     if let Output::Assign { service, assignment, .. } = output {
+//!         assigned = Some((service, assignment.addresses));
 //!     }
 //! }
 //! assert_eq!(assigned, Some((web, vec!["192.0.2.1".parse().unwrap()])));
@@ -51,6 +53,7 @@ pub mod controller;
 pub mod election;
 pub mod event;
 pub mod ipam;
+pub mod lease;
 pub mod machine;
 pub mod membership;
 pub mod name;

@@ -114,6 +114,8 @@ pub struct Service {
     pub condition: Option<Condition>,
     /// Who else wrote `status.loadBalancer` last, if it was not us. Speakers do not look at it.
     pub written_by: Option<Arc<str>>,
+    /// The annotations with the old prefix `metallb.universe.tf/` that count. Speakers do not look at them.
+    pub deprecated: Vec<String>,
 }
 
 /// The condition `Assigned` of a Service.
@@ -156,6 +158,7 @@ impl Default for Service {
             pool_labels: None,
             condition: None,
             written_by: None,
+            deprecated: Vec::new(),
         }
     }
 }

@@ -4,237 +4,379 @@ use alloc::{format, string::String, vec::Vec};
 use core::{mem, net::IpAddr};
 
 use super::{
-    Assignment, Controller, Output,
-    agenda::Step,
+    Controller, Timer,
+    agenda::{Queue, Step},
     plan::plan,
-    record::{Record, Shown, listed},
+    record::{Lost, Own, Record, listed, shown},
+    show::{explained, has_new},
 };
 use crate::{
-    event::{Event, Severity},
-    ipam::{Demand, Grant},
+    event::Severity,
+    ipam::{Conflict, Demand, Grant},
     name::{ObjectKey, PoolName},
     reason::Reason,
-    selector::Labels,
+    time::Instant,
     view::{Family, Scope},
 };
 
 impl Controller {
     /// Claims the addresses that a Service has already, or releases those it has no right to any more.
-    pub(super) fn adopt(&mut self, key: &ObjectKey) {
-        let Some(record) = self.services.get_mut(key) else { return };
+    pub(super) fn adopt(&mut self, now: Instant, key: &ObjectKey) {
+        let Some(record) = self.services.get(key) else { return };
         if record.service.scope != Scope::Ours {
-            return self.retire(key);
+            return self.retire(now, key);
         }
-        if !record.held.is_empty() {
-            return self.serve(key);
+        let age = record.age(key);
+        self.agenda.push(Step::Serve, age);
+        if !record.owns.is_empty() {
+            return;
         }
         let service = &record.service;
-        let mut lost = None;
-        let mut kept: Vec<IpAddr> = Vec::new();
-        for address in service.assigned.iter().copied() {
+        let mut shown: Vec<(IpAddr, Option<PoolName>)> = Vec::new();
+        for (index, address) in service.assigned.iter().copied().enumerate() {
+            let from = service.pool_of_assigned(index).cloned();
+            let is_second = shown.iter().any(|(other, _)| Family::of(*other) == Family::of(address));
             // Outside every pool only our own annotation tells that the address came from us.
-            let is_ours = self.ipam.pool_of(address).is_some() || !service.assigned_from.is_empty();
-            let is_second = kept.iter().any(|other| Family::of(*other) == Family::of(address));
-            if !is_ours || is_second {
-                continue;
-            }
-            match self.ipam.claim(address, key, None) {
-                Ok(()) => kept.push(address),
-                Err(conflict) => lost = Some((address, conflict.by)),
+            let pool = self.pool_at(address).or(from);
+            if pool.is_some() && !is_second {
+                shown.push((address, pool));
             }
         }
-        let home = kept.first().and_then(|address| self.ipam.pool_of(*address)).map(|pool| pool.name.clone());
-        record.pool = home.or_else(|| service.assigned_from.first().cloned());
-        record.held = kept;
-        for address in &record.held {
-            self.recount.extend(self.ipam.pool_of(*address).map(|pool| pool.name.clone()));
+        for (address, pool) in shown {
+            match (self.take(key, address), pool) {
+                (Ok(()), Some(pool)) => {
+                    if let Some(record) = self.services.get_mut(key) {
+                        record.owns.push(Own { address, pool, is_kept: true });
+                    }
+                }
+                (Ok(()), None) => {}
+                (Err(by), _) => self.lose(key, address, by),
+            }
         }
-        self.agenda.push(Step::Serve, record.age(key));
-        if let Some((address, by)) = lost {
-            let message = format!("{address} is in use by {by}: this Service cannot keep it");
-            self.note(format!("{key} loses {address}, which is in use by {by}"));
-            self.tell(key, Severity::Normal, "ClearAssignment", message);
+    }
+
+    /// Claims an address that a Service shows; a younger one that has it as well gives way.
+    fn take(&mut self, key: &ObjectKey, address: IpAddr) -> Result<(), ObjectKey> {
+        loop {
+            let Some(record) = self.services.get_mut(key) else { return Ok(()) };
+            let (age, sharing) = (record.age(key), record.service.sharing.clone());
+            record.sharing = sharing;
+            let Err(Conflict { by, .. }) = self.claim(address, key) else { return Ok(()) };
+            let Some(other) = self.services.get_mut(&by).filter(|other| age < other.age(&by)) else {
+                return Err(by);
+            };
+            other.leaving.retain(|left| *left != address);
+            let had = other.owns.iter().any(|own| own.address == address);
+            other.owns.retain(|own| own.address != address);
+            self.ipam.release(address, &by);
+            if had {
+                self.lose(&by, address, key.clone());
+                self.look_at(&by);
+            }
+        }
+    }
+
+    /// A Service has lost an address to an older one.
+    fn lose(&mut self, key: &ObjectKey, address: IpAddr, by: ObjectKey) {
+        let reason = Reason::AddressConflict { address, by };
+        self.note(format!("{key} loses {address}: {reason}"));
+        self.tell(key, Severity::Normal, "ClearAssignment", format!("{reason}"));
+        if let Some(record) = self.services.get_mut(key) {
+            record.lost = Some(Lost::Now(reason));
         }
     }
 
     /// Releases all that a Service has: it is not for us any more.
-    fn retire(&mut self, key: &ObjectKey) {
+    fn retire(&mut self, now: Instant, key: &ObjectKey) {
         let Some(record) = self.services.get_mut(key) else { return };
-        self.agenda.satisfied(&(record.service.created, key.clone()), record.reason.take().as_ref());
-        record.is_outside = false;
-        record.pool = None;
-        let held = mem::take(&mut record.held);
+        let was_ours = record.reason.take().is_some() || !record.owns.is_empty();
+        let age = record.age(key);
+        (record.lost, record.orphan, record.contest) = (None, None, None);
+        let held = record.addresses();
         record.leaving.extend(&held);
-        // The annotation of a Service of another class may be that of another MetalLB: leave it alone.
-        let is_stale =
-            record.service.scope == Scope::NotLoadBalancer && !record.service.assigned_from.is_empty();
+        let owns = mem::take(&mut record.owns);
+        // What stands on a Service of another class may be that of another MetalLB: leave it alone.
+        let shows = shown(&record.service);
+        let is_stale = record.service.scope == Scope::NotLoadBalancer
+            && !(shows.pools.is_empty() && shows.condition.is_none() && shows.pool_labels.is_none());
+        self.agenda.satisfied(&age);
+        self.timers.stop(&Timer::Contest(key.clone()));
+        self.forget_outside(key, &owns);
         // What it still shows is in nobody else's hands before it is cleared.
-        for address in record.service.assigned.iter().copied().filter(|_| is_stale) {
-            if self.ipam.claim(address, key, None).is_ok() && !record.leaving.contains(&address) {
+        for address in shows.addresses.into_iter().filter(|_| is_stale) {
+            let is_claimed = self.claim(address, key).is_ok();
+            if let Some(record) = self.services.get_mut(key).filter(|_| is_claimed)
+                && !record.leaving.contains(&address)
+            {
                 record.leaving.push(address);
             }
         }
-        if !held.is_empty() || is_stale {
-            self.show(key, Shown::default());
+        let expects = self.services.get(key).is_some_and(|record| record.expected() != Default::default());
+        if was_ours && expects || is_stale {
+            self.clear(now, key);
         }
         if !held.is_empty() {
             self.note(format!("{key} is not for us any more: it gives up {}", listed(&held)));
         }
-        self.let_go(key);
+        self.let_go(now, key);
     }
 
     /// Gives a Service what it asks for, or says why not.
-    pub(super) fn serve(&mut self, key: &ObjectKey) {
+    pub(super) fn serve(&mut self, now: Instant, key: &ObjectKey) {
         let Some(record) = self.services.get(key) else { return };
-        let service = &record.service;
-        if service.scope != Scope::Ours {
+        if record.service.scope != Scope::Ours {
             return;
         }
+        self.share(key);
+        self.relocate(key);
+        let Some(record) = self.services.get(key) else { return };
+        let service = &record.service;
         let decision = match &service.request {
             Err(error) => Err(Reason::RequestInvalid(error.clone())),
             Ok(request) => {
-                let (families, labels) = (&*service.families, &service.labels);
-                let policy = service.family_policy;
-                let namespace_labels = &Labels::new();
-                let sharing = service.sharing.as_ref();
-                let demand =
-                    Demand { owner: key, labels, namespace_labels, sharing, has: &[], families, policy, request };
-                plan(&self.ipam, &demand, &record.held, record.pool.as_ref())
+                let has = record.addresses();
+                let demand = Demand {
+                    owner: key,
+                    labels: &service.labels,
+                    namespace_labels: self.namespace_labels(&key.namespace),
+                    sharing: service.sharing.as_ref(),
+                    has: &has,
+                    families: &service.families,
+                    policy: service.family_policy,
+                    request,
+                };
+                plan(&self.ipam, &demand, &record.owns, |own| self.is_outside(own) && self.moves(record, own))
             }
         };
         match decision {
-            Ok(grant) => self.hold(key, grant),
-            Err(reason) => self.refuse(key, reason),
+            Ok(grant) => self.settle(now, key, grant),
+            Err(reason) => self.refuse(now, key, reason),
         }
-        self.look_for_outsiders(key);
+    }
+
+    /// Puts an edit of how a Service shares into effect: it leaves what it cannot share any more.
+    fn share(&mut self, key: &ObjectKey) {
+        let Some(record) = self.services.get_mut(key) else { return };
+        if record.sharing == record.service.sharing {
+            return;
+        }
+        let before = record.sharing.take();
+        record.sharing = record.service.sharing.clone();
+        let keys: Vec<_> =
+            [before, record.sharing.clone()].into_iter().flatten().map(|sharing| sharing.key).collect();
+        for address in record.addresses() {
+            let conflict = self.claim(address, key).err();
+            if let Some(Conflict { by, problem }) = conflict
+                && let Some(record) = self.services.get_mut(key)
+            {
+                let lost: Vec<_> = record.owns.extract_if(.., |own| own.address == address).collect();
+                record.leaving.push(address);
+                let reason = Reason::SharingConflict { address, by, problem };
+                record.lost = Some(Lost::Now(reason.clone()));
+                self.forget_outside(key, &lost);
+                self.tell(key, Severity::Normal, "ClearAssignment", format!("{reason}"));
+                self.note(format!("{key} leaves {address}: {reason}"));
+            }
+            self.agenda.wake(&Queue::Address(address));
+        }
+        for key in keys {
+            self.agenda.wake(&Queue::Key(key));
+        }
+    }
+
+    /// Finds out which pools the addresses of a Service are in now.
+    fn relocate(&mut self, key: &ObjectKey) {
+        let Some(record) = self.services.get(key) else { return };
+        let pools: Vec<_> = record.owns.iter().map(|own| self.pool_at(own.address)).collect();
+        if !self.outside.is_empty() {
+            let owns = record.owns.clone();
+            self.forget_outside(key, &owns);
+        }
+        let Some(record) = self.services.get_mut(key) else { return };
+        for (own, pool) in record.owns.iter_mut().zip(pools) {
+            match pool {
+                Some(pool) => own.pool = pool,
+                None => drop(self.outside.entry(own.pool.clone()).or_default().insert(key.clone())),
+            }
+        }
+        if record.orphan.is_some() && record.owns.iter().all(|own| self.ipam.pool(&own.pool).is_some()) {
+            record.orphan = None;
+        }
     }
 
     /// Lets a Service have exactly this.
-    fn hold(&mut self, key: &ObjectKey, grant: Grant) {
+    fn settle(&mut self, now: Instant, key: &ObjectKey, grant: Grant) {
         let Some(record) = self.services.get_mut(key) else { return };
         let Grant { addresses, pools, missing } = grant;
-        let Some(pool) = pools.into_iter().next() else { return };
-        let before = mem::replace(&mut record.held, addresses.clone());
-        record.pool = Some(pool.clone());
-        record.leaving.extend(&before);
-        record.leaving.retain(|address| !addresses.contains(address));
-        let is_new = addresses.iter().any(|address| !before.contains(address));
-        for address in &addresses {
-            let claimed = self.ipam.claim(*address, key, None);
-            debug_assert_eq!(claimed, Ok(()), "only free addresses are granted");
+        let before = mem::take(&mut record.owns);
+        let old: Vec<_> = before.iter().map(|own| own.address).collect();
+        for (address, pool) in addresses.iter().copied().zip(pools) {
+            let same = before.iter().find(|own| own.address == address).cloned();
+            record.owns.push(same.unwrap_or(Own { address, pool, is_kept: false }));
         }
-        self.recount.insert(pool.clone());
-        self.show(key, Shown { addresses: addresses.clone(), pool: Some(pool.clone()) });
+        record.leaving.extend(&old);
+        record.leaving.retain(|address| !addresses.contains(address));
+        record.lost = None;
+        let is_new = has_new(&addresses, &old);
+        let left: Vec<_> = before.into_iter().filter(|own| !addresses.contains(&own.address)).collect();
+        self.forget_outside(key, &left);
+        for address in addresses.iter().filter(|address| !old.contains(address)) {
+            let is_first = self.ipam.owners(*address).next().is_none();
+            let claimed = self.claim(*address, key);
+            debug_assert_eq!(claimed, Ok(()), "only what can be had is granted");
+            let sharing = self.services.get(key).and_then(|record| record.sharing.clone());
+            if let Some(sharing) = sharing.filter(|_| is_first) {
+                self.agenda.wake(&Queue::Key(sharing.key));
+            }
+        }
+        let reason = missing.clone().or_else(|| self.outsiders(key));
+        let is_news = self.wait(key, reason.as_ref()) && !self.says_so(key);
+        self.show(now, key);
+        let Some(record) = self.services.get(key) else { return };
         if is_new {
             let quoted: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+            let deprecated = record.service.deprecated.clone();
             self.tell(key, Severity::Normal, "IPAllocated", format!("Assigned IP [{}]", quoted.join(" ")));
+            for annotation in deprecated {
+                let message =
+                    format!("the annotation {annotation} is deprecated: write metallb.io/ instead");
+                self.tell(key, Severity::Warning, "deprecatedAnnotation", message);
+            }
         }
-        if is_new || before.len() != addresses.len() {
-            let instead =
-                if before.is_empty() { String::new() } else { format!(" instead of {}", listed(&before)) };
-            self.note(format!("{key} has {} from pool {pool}{instead}", listed(&addresses)));
+        let Some(record) = self.services.get(key) else { return };
+        let explained = reason.as_ref().map(|reason| explained(reason, record));
+        if is_new || old.len() != addresses.len() {
+            let placed = super::record::placed(&record.owns);
+            let instead = if old.is_empty() { String::new() } else { format!(" instead of {}", listed(&old)) };
+            self.note(format!("{key} has {placed}{instead}"));
         }
-        if self.wait(key, missing.as_ref())
-            && let Some(reason) = missing
+        if is_news
+            && let (Some(reason), Some(explained)) = (reason, explained)
         {
-            self.note(format!("{key} has one address family only: {reason}"));
-            self.tell(key, Severity::Normal, "AdditionalAssignFailed", format!("{reason}"));
+            let (severity, name) = if missing.is_some() {
+                (Severity::Normal, "AdditionalAssignFailed")
+            } else {
+                (Severity::Warning, reason.code())
+            };
+            self.note(format!("{key}: {explained}"));
+            self.tell(key, severity, name, explained);
         }
-        self.let_go(key);
+        self.let_go(now, key);
     }
 
     /// Leaves a Service with what it has, and says why it does not get what it asks for.
-    fn refuse(&mut self, key: &ObjectKey, reason: Reason) {
+    fn refuse(&mut self, now: Instant, key: &ObjectKey, reason: Reason) {
+        let is_news = self.wait(key, Some(&reason)) && !self.says_so(key);
         let Some(record) = self.services.get(key) else { return };
-        let held = record.held.clone();
-        if held.is_empty() {
-            // What it shows is not claimed for it: foreign, which is not ours to clear, or somebody else's.
-            let shown = record.expected();
-            if shown.addresses.iter().any(|address| self.ipam.owners(*address).next().is_some()) {
-                self.show(key, Shown::default());
-            }
-        } else {
-            let home = self.ipam.pool_of(held[0]).map(|pool| pool.name.clone());
-            self.keep(key, home);
+        // What it shows without having it is foreign, which is not ours to clear, or somebody else's.
+        let shows = record.expected().addresses;
+        let is_foreign = |address: &IpAddr| {
+            !record.leaving.contains(address) && self.ipam.owners(*address).next().is_none()
+        };
+        if !record.owns.is_empty() || !shows.iter().any(is_foreign) {
+            self.show(now, key);
         }
-        if self.wait(key, Some(&reason)) {
-            let (note, message) = if held.is_empty() {
-                (format!("{key} is pending: {reason}"), format!("{reason}"))
+        if let Some(record) = self.services.get(key).filter(|_| is_news) {
+            let message = if record.owns.is_empty() {
+                match &record.lost {
+                    Some(Lost::Now(lost)) if super::show::is_lack(&reason) => format!("{lost}; {reason}"),
+                    _ => format!("{reason}"),
+                }
             } else {
-                let held = listed(&held);
-                (format!("{key} keeps {held}: {reason}"), format!("{reason}; the Service keeps {held}"))
+                explained(&reason, record)
             };
-            self.note(note);
-            self.tell(key, Severity::Warning, "AllocationFailed", message);
+            let name = match reason {
+                Reason::RequestInvalid(_) => "LoadBalancerFailed",
+                _ => "AllocationFailed",
+            };
+            let pending = if record.owns.is_empty() { " is pending" } else { "" };
+            self.note(format!("{key}{pending}: {message}"));
+            self.tell(key, Severity::Warning, name, message);
         }
+        self.let_go(now, key);
     }
 
-    /// Lets a Service show what it has.
-    fn keep(&mut self, key: &ObjectKey, home: Option<PoolName>) {
-        let Some(record) = self.services.get_mut(key) else { return };
-        record.pool = home.or_else(|| record.pool.take());
-        let shown = Shown { addresses: record.held.clone(), pool: record.pool.clone() };
-        self.show(key, shown);
-    }
-
-    /// Remembers why a Service does not have all it asks for; says whether that is news.
+    /// Remembers why a Service does not have all it asks for, and where it stands because of that; says
+    /// whether that is news.
     fn wait(&mut self, key: &ObjectKey, reason: Option<&Reason>) -> bool {
         let Some(record) = self.services.get_mut(key) else { return false };
-        if record.reason.as_ref() == reason {
-            return false;
-        }
-        let age = record.age(key);
-        self.agenda.satisfied(&age, record.reason.as_ref());
-        self.agenda.resume(&age, reason);
+        let is_news = record.reason.as_ref() != reason;
         record.reason = reason.cloned();
-        true
+        let age = record.age(key);
+        match reason {
+            Some(reason) => {
+                let queues = record.queues(key, reason);
+                self.agenda.wait(age, queues);
+            }
+            None => self.agenda.satisfied(&age),
+        }
+        is_news
     }
 
-    /// Logs when addresses of a Service fall out of every pool, and when they are back.
-    fn look_for_outsiders(&mut self, key: &ObjectKey) {
-        let Some(record) = self.services.get_mut(key) else { return };
-        let outside: Vec<_> =
-            record.held.iter().copied().filter(|address| self.ipam.pool_of(*address).is_none()).collect();
-        if mem::replace(&mut record.is_outside, !outside.is_empty()) == outside.is_empty() {
-            let note = if outside.is_empty() {
-                format!("{key} has all its addresses in a pool again")
-            } else {
-                format!("{key} keeps {}, which is outside every pool now", listed(&outside))
-            };
-            self.note(note);
-        }
+    /// Says which addresses of a Service are outside their pool, if any are.
+    fn outsiders(&self, key: &ObjectKey) -> Option<Reason> {
+        let record = self.services.get(key)?;
+        let outside: Vec<_> = record.owns.iter().filter(|own| self.is_outside(own)).collect();
+        let pool = outside.first()?.pool.clone();
+        let addresses = outside.iter().map(|own| own.address).collect();
+        Some(Reason::AddressOutsidePool { addresses, pool: Some(pool) })
     }
 
     /// Frees what a Service has given up and does not show any more.
-    pub(super) fn let_go(&mut self, key: &ObjectKey) {
+    pub(super) fn let_go(&mut self, now: Instant, key: &ObjectKey) {
         let left = self.services.get_mut(key).map(Record::take_left);
-        left.into_iter().flatten().for_each(|address| self.free(address, key));
+        left.into_iter().flatten().for_each(|address| self.free(now, address, key));
     }
 
-    /// Lets a Service show something, if it does not and will not by itself.
-    fn show(&mut self, key: &ObjectKey, target: Shown) {
-        let Some(record) = self.services.get_mut(key) else { return };
-        if record.ask(&target, self.write + 1) {
-            self.write += 1;
-            let version = record.service.version;
-            let Shown { addresses, pool } = target;
-            let assignment =
-                Assignment { addresses, pools: pool.into_iter().collect(), ..Assignment::default() };
-            self.outputs.push_back(Output::Assign {
-                service: key.clone(),
-                write: self.write,
-                version,
-                assignment,
-            });
+    /// Claims an address for a Service, as it shares.
+    fn claim(&mut self, address: IpAddr, key: &ObjectKey) -> Result<(), Conflict> {
+        let sharing = self.services.get(key).and_then(|record| record.service.sharing.as_ref());
+        self.ipam.claim(address, key, sharing)?;
+        self.recount.extend(self.ipam.pool_of(address).map(|pool| pool.name.clone()));
+        self.unhold(address);
+        Ok(())
+    }
+
+    /// Frees an address and offers it to those who wait.
+    pub(super) fn free(&mut self, now: Instant, address: IpAddr, owner: &ObjectKey) {
+        self.ipam.release(address, owner);
+        self.recount.extend(self.ipam.pool_of(address).map(|pool| pool.name.clone()));
+        if self.ipam.owners(address).next().is_none() {
+            self.keep_for(now, address, owner);
+        }
+        self.offer(address);
+        let sharing = self.services.get(owner).and_then(|record| record.sharing.as_ref());
+        if let Some(sharing) = sharing {
+            self.agenda.wake(&Queue::Key(sharing.key.clone()));
         }
     }
 
-    fn tell(&mut self, key: &ObjectKey, severity: Severity, reason: &'static str, message: String) {
-        let event = Event { severity, reason, message };
-        self.outputs.push_back(Output::Event { service: key.clone(), event });
+    /// The pool that gives an address out.
+    fn pool_at(&self, address: IpAddr) -> Option<PoolName> {
+        let pool = self.ipam.pool_of(address).filter(|_| self.ipam.is_inside(address))?;
+        Some(pool.name.clone())
     }
 
-    fn note(&mut self, note: String) {
-        self.outputs.push_back(Output::Note(note));
+    fn is_outside(&self, own: &Own) -> bool {
+        !self.ipam.is_inside(own.address)
+    }
+
+    /// Whether a Service leaves an address that is outside its pool at once.
+    fn moves(&self, record: &Record, own: &Own) -> bool {
+        let pool = self.ipam.pool(&own.pool).map(|pool| pool.reassigns);
+        let orphan = || record.orphan.as_ref().is_some_and(|orphan| orphan.reassigns);
+        record.service.reassigns || pool.unwrap_or_else(orphan)
+    }
+
+    /// A Service does not have these addresses any more.
+    pub(super) fn forget_outside(&mut self, key: &ObjectKey, owns: &[Own]) {
+        for own in owns {
+            if let Some(list) = self.outside.get_mut(&own.pool) {
+                list.remove(key);
+                if list.is_empty() {
+                    self.outside.remove(&own.pool);
+                }
+            }
+        }
     }
 }

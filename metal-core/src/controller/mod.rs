@@ -14,9 +14,14 @@
 //!   looked at.
 
 mod agenda;
+mod contest;
 mod decide;
+mod effect;
+mod held;
+mod look;
 mod plan;
 mod record;
+mod show;
 #[cfg(test)]
 mod tests;
 
@@ -31,17 +36,20 @@ use core::{mem, net::IpAddr};
 
 pub use crate::ipam::Usage;
 use crate::{
-    config::{Configuration, Held, Object, ObjectRef, Pool, Refusal, Snapshot},
+    config::{Configuration, Held, Object, ObjectRef, Refusal},
     event::Event,
     ipam::Ipam,
     machine::Machine,
     name::{ObjectKey, PoolName},
     selector::Labels,
     time::Instant,
+    timer::Timers,
     view::{Condition, Network, Service, Version},
 };
 use agenda::{Agenda, Step};
-use record::{Record, listed};
+use held::Holds;
+pub use look::ServiceState;
+use record::{News, Record, listed};
 
 /// What the controller is told.
 #[derive(Clone, Debug)]
@@ -129,56 +137,82 @@ pub struct Assignment {
 /// The controller machine.
 #[derive(Debug, Default)]
 pub struct Controller {
+    /// The unix time of [`Instant::ZERO`], in microseconds.
+    epoch: u64,
     is_synced: bool,
     config: Configuration,
     is_config_changed: bool,
     ipam: Ipam,
     services: BTreeMap<ObjectKey, Record>,
     agenda: Agenda,
+    namespaces: BTreeMap<Arc<str>, Labels>,
+    networks: BTreeMap<ObjectRef, Network>,
+    /// What automatic allocation leaves alone because of them.
+    avoided: BTreeSet<IpAddr>,
+    /// Services with an address that is outside of this pool, which it came from.
+    outside: BTreeMap<PoolName, BTreeSet<ObjectKey>>,
+    holds: Holds,
+    /// What the status of pools said about held addresses before everything was listed.
+    remembered: BTreeMap<ObjectRef, Vec<Held>>,
+    timers: Timers<Timer>,
     /// Pools whose counters may have changed.
     recount: BTreeSet<PoolName>,
-    counted: BTreeMap<PoolName, (ObjectRef, Usage)>,
+    counted: BTreeMap<PoolName, (ObjectRef, Usage, Vec<Held>)>,
     /// The number of the last write that was asked for.
     write: u64,
     outputs: VecDeque<Output>,
+    /// How often a Service was looked at.
+    #[cfg(test)]
+    looks: usize,
+}
+
+/// What happens later.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// An address is not kept for its former owner any longer.
+    Held(IpAddr),
+    /// The quarrel about a Service goes into its next round.
+    Contest(ObjectKey),
 }
 
 impl Machine for Controller {
     type Input<'a> = Input;
     type Output = Output;
 
-    fn handle_input(&mut self, _now: Instant, input: Input) {
+    fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Service(key, Some(service)) => self.update(key, service),
-            Input::Service(key, None) => self.remove(&key),
-            Input::Config(object, value) => {
-                self.config.apply(object, value);
-                self.is_config_changed = true;
-            }
+            Input::Service(key, Some(service)) => self.update(now, key, service),
+            Input::Service(key, None) => self.remove(now, &key),
+            Input::Config(object, value) => self.configure(object, value),
             Input::Synced => {
                 self.config.synced();
                 self.is_config_changed = true;
                 self.is_synced = true;
             }
-            Input::Namespace(..) | Input::Network(..) => {}
+            Input::Namespace(namespace, labels) => self.relabel(&namespace, labels),
+            Input::Network(object, network) => self.reconnect(object, network),
             Input::Written { service, write } => {
                 if let Some(record) = self.services.get_mut(&service) {
                     record.confirm(write);
-                    self.let_go(&service);
+                    self.let_go(now, &service);
                 }
             }
         }
     }
 
-    fn poll_output(&mut self, _now: Instant) -> Option<Output> {
+    fn poll_output(&mut self, now: Instant) -> Option<Output> {
         while self.is_synced && self.outputs.is_empty() {
-            if mem::take(&mut self.is_config_changed) {
-                self.reconfigure();
-            } else if let Some((step, key)) = self.next_due() {
-                match step {
-                    Step::Adopt => self.adopt(&key),
-                    Step::Serve => self.serve(&key),
+            if let Some(timer) = self.timers.take_due(now) {
+                match timer {
+                    Timer::Held(address) => self.unhold(address),
+                    Timer::Contest(key) => self.contest_timer(now, &key),
                 }
+            } else if mem::take(&mut self.is_config_changed) {
+                self.reconfigure();
+            } else if !self.remembered.is_empty() && !self.agenda.has_adoptions() {
+                self.restore(now);
+            } else if let Some((step, key)) = self.next_due() {
+                self.look(now, step, &key);
             } else if let Some(pool) = self.recount.pop_first() {
                 self.count(pool);
             } else {
@@ -189,123 +223,73 @@ impl Machine for Controller {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.next()
     }
 }
 
 impl Controller {
-    /// A controller that has not been told anything yet.
+    /// A controller that has not been told anything yet. `epoch` is the time at [`Instant::ZERO`], in
+    /// microseconds since 1970: pools' status says in such time how long addresses are held.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(epoch: u64) -> Self {
+        Self { epoch, ..Self::default() }
     }
 
-    /// The configuration in force.
-    #[must_use]
-    pub const fn snapshot(&self) -> &Snapshot {
-        self.config.snapshot()
+    fn configure(&mut self, object: ObjectRef, value: Option<Object>) {
+        if !self.is_synced {
+            let held = value.as_ref().map(|value| value.status.held.clone()).unwrap_or_default();
+            if held.is_empty() {
+                self.remembered.remove(&object);
+            } else {
+                self.remembered.insert(object.clone(), held);
+            }
+        }
+        self.config.apply(object, value);
+        self.is_config_changed = true;
     }
 
-    fn update(&mut self, key: ObjectKey, service: Service) {
-        let record = match self.services.get_mut(&key) {
-            Some(record) if record.service == service => return,
+    fn update(&mut self, now: Instant, key: ObjectKey, service: Service) {
+        match self.services.get_mut(&key) {
+            Some(record) if record.service == service || record.is_outdated(&service) => return,
             Some(record) => {
-                self.agenda.forget(&record.age(&key), record.reason.as_ref());
-                record.observe(service);
-                self.agenda.resume(&record.age(&key), record.reason.as_ref());
-                record
+                let before = record.age(&key);
+                let news = record.observe(service);
+                self.agenda.rename(&before, &record.age(&key));
+                if news == News::Overwritten && self.is_synced {
+                    self.contest(now, &key);
+                }
             }
-            None => self.services.entry(key.clone()).or_insert_with(|| Record::new(service)),
-        };
-        self.agenda.push(record.next_step(), record.age(&key));
-        self.let_go(&key);
+            None => drop(self.services.insert(key.clone(), Record::new(service))),
+        }
+        self.look_at(&key);
+        self.let_go(now, &key);
     }
 
-    fn remove(&mut self, key: &ObjectKey) {
-        let Some(record) = self.services.remove(key) else { return };
-        self.agenda.forget(&record.age(key), record.reason.as_ref());
-        if !record.held.is_empty() {
-            self.outputs.push_back(Output::Note(format!("{key} is gone: {} is free", listed(&record.held))));
+    fn remove(&mut self, now: Instant, key: &ObjectKey) {
+        let Some(record) = self.services.get_mut(key) else { return };
+        let age = record.age(key);
+        let (owns, leaving) = (mem::take(&mut record.owns), mem::take(&mut record.leaving));
+        self.agenda.forget(&age);
+        self.timers.stop(&Timer::Contest(key.clone()));
+        self.forget_outside(key, &owns);
+        let held: Vec<_> = owns.into_iter().map(|own| own.address).collect();
+        if !held.is_empty() {
+            self.note(format!("{key} is gone: {} is free", listed(&held)));
         }
-        for address in record.held.into_iter().chain(record.leaving) {
-            self.free(address, key);
+        for address in held.into_iter().chain(leaving) {
+            self.free(now, address, key);
         }
+        self.services.remove(key);
     }
 
-    /// Puts changes of the configuration into effect.
-    fn reconfigure(&mut self) {
-        let changes = self.config.take_changes();
-        for (object, refusals) in changes.verdicts {
-            self.outputs.push_back(Output::Verdict { object, refusals });
-        }
-        if changes.pools.is_empty() {
-            return;
-        }
-        // Pools may have swapped ranges, so all that give up some go first.
-        let mut holders = BTreeSet::new();
-        for name in &changes.pools {
-            let now = self.config.snapshot().pool(name);
-            let before = self.ipam.pool(name);
-            let ranges = |pool: Option<&_>| pool.map(|pool: &alloc::sync::Arc<Pool>| pool.ranges.clone());
-            let (now, before) = (ranges(now), ranges(before));
-            if now == before {
-                continue;
-            }
-            for range in now.iter().chain(&before).flatten() {
-                holders.extend(self.ipam.used_in(*range).map(|(_, owner)| owner.clone()));
-            }
-            self.ipam.remove_pool(name);
-        }
-        for name in &changes.pools {
-            if let Some(pool) = self.config.snapshot().pool(name) {
-                let taken = self.ipam.set_pool(pool.clone());
-                debug_assert_eq!(taken, Ok(()), "pools in force do not overlap");
-            }
-        }
-        for key in holders {
-            if let Some(record) = self.services.get(&key) {
-                self.agenda.push(Step::Serve, record.age(&key));
-            }
-        }
-        for age in self.agenda.waiting() {
-            if let Some(record) = self.services.get(&age.1) {
-                self.agenda.push(record.next_step(), age);
-            }
-        }
-        self.recount.extend(changes.pools);
-    }
-
-    /// Says how full a pool is, if that is news.
-    fn count(&mut self, name: PoolName) {
-        let object = self.config.snapshot().object_of(&name).cloned();
-        let now = object.zip(self.ipam.usage(&name));
-        let before = self.counted.get(&name);
-        if before == now.as_ref() {
-            return;
-        }
-        let mut say = |object: &ObjectRef, usage| {
-            let (pool, object) = (name.clone(), object.clone());
-            self.outputs.push_back(Output::Usage { pool, object, usage, held: Vec::new() });
-        };
-        if let Some((object, _)) =
-            before.filter(|(object, _)| now.as_ref().is_none_or(|now| now.0 != *object))
+    fn look(&mut self, now: Instant, step: Step, key: &ObjectKey) {
+        #[cfg(test)]
         {
-            say(object, None);
+            self.looks += 1;
         }
-        match now {
-            Some((object, usage)) => {
-                say(&object, Some(usage));
-                self.counted.insert(name, (object, usage));
-            }
-            None => drop(self.counted.remove(&name)),
+        match step {
+            Step::Adopt => self.adopt(now, key),
+            Step::Serve => self.serve(now, key),
         }
-    }
-
-    /// Frees an address and offers it to those who wait.
-    fn free(&mut self, address: IpAddr, owner: &ObjectKey) {
-        self.ipam.release(address, owner);
-        let pool = self.ipam.pool_of(address).map(|pool| pool.name.clone());
-        self.recount.extend(pool.clone());
-        self.agenda.freed(address, pool);
     }
 }

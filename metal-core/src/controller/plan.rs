@@ -3,15 +3,15 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use super::record::Own;
 use crate::{
     ipam::{Demand, Grant, Ipam},
-    name::PoolName,
     reason::Reason,
-    request::Request,
+    request::{Request, Wanted},
     view::{Family, FamilyPolicy},
 };
 
-/// What a Service should have that has `held`, which came from `pool`.
+/// What a Service should have that has `owns`, of which it leaves `movable` as soon as it gets others.
 ///
 /// What it has and may keep it keeps: only an address that the request contradicts is given up, and a
 /// missing family is looked for in the same pool first.
@@ -21,46 +21,74 @@ use crate::{
 pub(super) fn plan(
     ipam: &Ipam,
     demand: &Demand<'_>,
-    held: &[IpAddr],
-    pool: Option<&PoolName>,
+    owns: &[Own],
+    movable: impl Fn(&Own) -> bool,
 ) -> Result<Grant, Reason> {
-    let home = |address: IpAddr| ipam.pool_of(address).map(|pool| &pool.name).or(pool);
-    let request = demand.request;
-    let may_stay = |address: &IpAddr| {
-        let family = Family::of(*address);
-        demand.families.contains(&family)
-            && request.addresses.iter().all(|other| other.family() != family || *other == (*address).into())
-            && request.pool.as_ref().is_none_or(|wanted| home(*address) == Some(wanted))
-    };
-    let kept: Vec<_> = held.iter().copied().filter(may_stay).collect();
-    let home = kept.first().and_then(|address| home(*address));
-    let (Some(home), false) = (home, is_impossible(demand)) else { return ipam.find(demand) };
-
-    let has = |family: &Family| kept.iter().any(|address| Family::of(*address) == *family);
-    let lacking: Vec<_> = demand.families.iter().copied().filter(|family| !has(family)).collect();
-    let mut grant =
-        Grant { pools: alloc::vec![home.clone(); kept.len()], addresses: kept.clone(), missing: None };
-    if lacking.is_empty() {
+    let kept: Vec<_> = owns.iter().filter(|own| may_stay(ipam, demand, own)).collect();
+    let firm: Vec<_> = kept.iter().copied().filter(|own| !movable(own)).collect();
+    if firm.len() < kept.len()
+        && let Ok(grant) = complete(ipam, demand, &firm)
+        && grant.addresses.len() >= kept.len()
+        && kept.iter().all(|own| firm.contains(own) || !grant.addresses.contains(&own.address))
+    {
         return Ok(grant);
     }
-    let requested = request.addresses.iter().copied().filter(|wanted| lacking.contains(&wanted.family()));
-    let rest = Request { addresses: requested.collect(), pool: Some(home.clone()) };
-    let policy = FamilyPolicy::SingleStack;
-    match ipam.find(&Demand { families: &lacking, policy, request: &rest, ..*demand }) {
-        Ok(more) => {
-            grant.addresses.extend(more.addresses);
-            grant.pools.extend(more.pools);
-            let place =
-                |address: &IpAddr| demand.families.iter().position(|family| *family == Family::of(*address));
-            grant.addresses.sort_by_key(place);
-            Ok(grant)
+    complete(ipam, demand, &kept)
+}
+
+/// Whether the request does not contradict what a Service has.
+fn may_stay(ipam: &Ipam, demand: &Demand<'_>, own: &Own) -> bool {
+    let family = Family::of(own.address);
+    let meets = |wanted: &Wanted| ipam.meets(own.address, wanted);
+    demand.families.contains(&family)
+        && demand.request.addresses.iter().all(|wanted| wanted.family() != family || meets(wanted))
+        && demand.request.pool.as_ref().is_none_or(|wanted| own.pool == *wanted)
+}
+
+/// Adds what is missing beside `kept`.
+fn complete(ipam: &Ipam, demand: &Demand<'_>, kept: &[&Own]) -> Result<Grant, Reason> {
+    if kept.is_empty() || is_impossible(demand) {
+        return ipam.find(demand);
+    }
+    let has = |family: &Family| kept.iter().any(|own| Family::of(own.address) == *family);
+    let mut lacking: Vec<_> = demand.families.iter().copied().filter(|family| !has(family)).collect();
+    lacking.dedup();
+    let mut grant = Grant {
+        addresses: kept.iter().map(|own| own.address).collect(),
+        pools: kept.iter().map(|own| own.pool.clone()).collect(),
+        missing: None,
+    };
+    if !lacking.is_empty() {
+        let requested = demand.request.addresses.iter().copied();
+        let requested: Vec<_> = requested.filter(|wanted| lacking.contains(&wanted.family())).collect();
+        let is_free_choice = requested.is_empty();
+        let request = Request { addresses: requested, pool: demand.request.pool.clone() };
+        let policy = FamilyPolicy::SingleStack;
+        let more = ipam.find(&Demand { families: &lacking, policy, request: &request, ..*demand });
+        match more {
+            Ok(more) => {
+                grant.addresses.extend(more.addresses);
+                grant.pools.extend(more.pools);
+            }
+            Err(reason) if demand.policy == FamilyPolicy::PreferDualStack && is_free_choice => {
+                grant.missing = Some(reason);
+            }
+            // Not beside what it has: somewhere else altogether, or not at all.
+            Err(_) => return ipam.find(demand),
         }
-        Err(reason) if demand.policy == FamilyPolicy::PreferDualStack && rest.addresses.is_empty() => {
-            grant.missing = Some(reason);
-            Ok(grant)
-        }
-        // Not beside what it has: somewhere else altogether, or not at all.
-        Err(_) => ipam.find(demand),
+    }
+    order(&mut grant, demand.families);
+    Ok(grant)
+}
+
+/// Puts addresses in the order of the families.
+fn order(grant: &mut Grant, families: &[Family]) {
+    let place = |address: &IpAddr| families.iter().position(|family| *family == Family::of(*address));
+    if let [one, other] = &*grant.addresses
+        && place(other) < place(one)
+    {
+        grant.addresses.reverse();
+        grant.pools.reverse();
     }
 }
 

@@ -180,6 +180,24 @@ impl Ipam {
         self.stocks.named(pool).is_some_and(|stock| stock.offers() != Offers::default())
     }
 
+    /// Whether a pool has an address of a family that is free for everybody.
+    #[must_use]
+    pub fn has_room_of(&self, pool: &PoolName, family: Family) -> bool {
+        let offers = self.stocks.named(pool).map(Stock::offers);
+        offers.is_some_and(|offers| match family {
+            Family::V4 => offers.v4,
+            Family::V6 => offers.v6,
+        })
+    }
+
+    /// Whether the Services of a namespace have all the addresses of a pool that they may have.
+    #[must_use]
+    pub fn is_quota_reached(&self, pool: &PoolName, namespace: &str) -> bool {
+        self.stocks.named(pool).is_some_and(|stock| {
+            stock.pool.max_per_namespace.is_some_and(|limit| stock.used_by(namespace) >= limit)
+        })
+    }
+
     /// Adds a reservation, or changes the one of the same object. Addresses in use stay in use.
     ///
     /// # Errors

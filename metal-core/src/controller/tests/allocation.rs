@@ -21,10 +21,11 @@ fn the_first_service_gets_the_first_address() {
 
 #[test]
 fn nothing_is_given_out_before_everything_is_listed() {
-    let mut controller = Controller::new();
+    let mut controller = controller();
     controller.handle_input(Instant::ZERO, Input::Service(key("web"), Some(service(1))));
     let spec = Spec::Pool(pool_of(&["192.0.2.0/28"]));
-    let object = Object { created: None, labels: Labels::new(), spec };
+    let status = ObjectStatus::default();
+    let object = Object { created: None, labels: Labels::new(), spec, status };
     controller.handle_input(Instant::ZERO, Input::Config(pool_ref("a"), Some(object)));
     assert_eq!(drain(&mut controller, Instant::ZERO), []);
     controller.handle_input(Instant::ZERO, Input::Synced);
@@ -103,7 +104,7 @@ fn a_requested_address_or_pool_is_served_or_the_reason_said() {
     world.apply("late", asking_for(3, &["198.51.100.7"], None));
     world.apply("lost", asking_for(4, &[], Some("c")));
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), ["address=198.51.100.7", "pool=198.51.100.0"]);
+    assert_eq!(assigned(&outputs), ["address=198.51.100.7", "pool=198.51.100.0", "late=", "lost="]);
     let events = events(&outputs);
     assert!(events.contains(
         &"late: AllocationFailed!: the address 198.51.100.7 is in use by default/address".to_string()
@@ -128,13 +129,10 @@ fn a_new_request_moves_the_service_only_if_it_can_be_met() {
 
     world.apply("web", asking_for(1, &["192.0.2.1"], None));
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), [""; 0]);
-    assert_eq!(
-        events(&outputs),
-        [
-            "web: AllocationFailed!: the address 192.0.2.1 is in use by default/other; the Service keeps 192.0.2.0"
-        ]
-    );
+    assert_eq!(assigned(&outputs), ["web=192.0.2.0"], "only the condition");
+    let sentence = "the address 192.0.2.1 is in use by default/other; the Service has 192.0.2.0 from pool a";
+    assert_eq!(events(&outputs), [format!("web: AllocationFailed!: {sentence}")]);
+    assert_eq!(world.condition("web"), format!("True AddressInUse: {sentence}"));
     world.apply("web", asking_for(1, &["198.51.100.3"], None));
     let outputs = world.run();
     // What it leaves goes to the one that waits.
@@ -142,9 +140,10 @@ fn a_new_request_moves_the_service_only_if_it_can_be_met() {
     assert!(notes(&outputs).contains(&"default/web has 198.51.100.3 from pool b instead of 192.0.2.0"));
 
     world.apply("web", asking_for(1, &[], Some("nowhere")));
-    assert_eq!(assigned(&world.run()), [""; 0]);
+    assert_eq!(assigned(&world.run()), ["web=198.51.100.3"]);
+    assert!(world.condition("web").starts_with("True PoolNotFound: "), "{}", world.condition("web"));
     world.apply("web", service(1));
-    assert_eq!(assigned(&world.run()), [""; 0], "no request is met by any address");
+    assert_eq!(assigned(&world.run()), ["web=198.51.100.3"], "no request is met by any address");
     assert_eq!(world.shows("web"), "198.51.100.3 from b");
 }
 
@@ -169,15 +168,15 @@ fn a_malformed_request_keeps_what_is_served_and_blocks_nobody() {
     world.run();
     let error = RequestError::NotAnAddress { field: "annotation", text: "x".into() };
     world.apply("web", Service { request: Err(error.clone()), ..service(1) });
-    world.apply("bad", Service { request: Err(error), ..service(2) });
+    world.apply("bad", Service { request: Err(error.clone()), ..service(2) });
     world.apply("good", service(3));
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), ["good=192.0.2.1"]);
+    assert_eq!(assigned(&outputs), ["web=192.0.2.0", "bad=", "good=192.0.2.1"]);
     assert_eq!(
         events(&outputs)[..2],
         [
-            "web: AllocationFailed!: annotation: \"x\" is not an IP address; the Service keeps 192.0.2.0",
-            "bad: AllocationFailed!: annotation: \"x\" is not an IP address"
+            format!("web: LoadBalancerFailed!: {error}; the Service has 192.0.2.0 from pool a"),
+            format!("bad: LoadBalancerFailed!: {error}")
         ]
     );
 }
@@ -224,11 +223,11 @@ fn other_types_and_classes_give_back_what_they_have() {
 #[test]
 fn what_another_controller_serves_is_left_alone() {
     let mut world = World::new(&[("a", "192.0.2.0/28")]);
-    let shown = Service { assigned: vec![at("192.0.2.5")], assigned_from: Some("a".into()), ..service(1) };
+    let shown = Service { assigned: vec![at("192.0.2.5")], assigned_from: vec!["a".into()], ..service(1) };
     world.apply("other", Service { scope: Scope::OtherClass, ..shown.clone() });
     assert_eq!(assigned(&world.run()), [""; 0]);
     world.apply("left", Service { scope: Scope::NotLoadBalancer, ..shown.clone() });
-    world.apply("node-port", Service { scope: Scope::NotLoadBalancer, assigned_from: None, ..shown });
+    world.apply("node-port", Service { scope: Scope::NotLoadBalancer, assigned_from: vec![], ..shown });
     assert_eq!(assigned(&world.run()), ["left="], "our annotation on a Service that is none is stale");
 }
 
@@ -243,10 +242,11 @@ fn both_families_come_from_one_pool_and_the_second_one_later() {
     let prefers = Service { request: asking_for(2, &[], Some("a")).request, ..dual(2, PreferDualStack) };
     world.apply("one", prefers);
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), [""; 0]);
+    assert_eq!(assigned(&outputs), ["one=192.0.2.0"], "only the condition");
     assert_eq!(
         events(&outputs),
-        ["one: AdditionalAssignFailed: no pool can serve IPv6: pool a has no IPv6 addresses"]
+        ["one: AdditionalAssignFailed: no pool can serve IPv6: pool a has no IPv6 addresses; \
+          the Service has 192.0.2.0 from pool a"]
     );
     world.pool("a", &["192.0.2.0/28", "2001:db8:a::/64"]);
     let outputs = world.run();
@@ -254,26 +254,28 @@ fn both_families_come_from_one_pool_and_the_second_one_later() {
     assert_eq!(events(&outputs), ["one: IPAllocated: Assigned IP [\"192.0.2.0\" \"2001:db8:a::\"]"]);
 
     world.pool("a", &["192.0.2.0/28"]);
-    assert_eq!(assigned(&world.run()), [""; 0]);
+    assert_eq!(assigned(&world.run()), ["one=192.0.2.0, 2001:db8:a::"], "only the condition");
+    assert!(world.condition("one").starts_with("True AddressOutsidePool: 2001:db8:a:: is not in pool a"));
     world.apply("one", Service { request: asking_for(2, &[], Some("a")).request, ..service(2) });
     assert_eq!(assigned(&world.run()), ["one=192.0.2.0"], "one family is enough again");
 }
 
 #[test]
-fn requiring_the_second_family_moves_the_service_if_that_helps() {
+fn requiring_the_second_family_adds_it_from_wherever_it_is() {
     let mut world = World::new(&[("a", "192.0.2.0/28")]);
     world.apply("web", service(1));
     world.run();
     world.apply("web", dual(1, RequireDualStack));
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), [""; 0]);
+    assert_eq!(assigned(&outputs), ["web=192.0.2.0"], "only the condition");
     assert_eq!(
         events(&outputs),
-        ["web: AllocationFailed!: no pool can serve IPv4 and IPv6: pool a has no IPv6 addresses; \
-          the Service keeps 192.0.2.0"]
+        ["web: AllocationFailed!: no pool can serve IPv6: pool a has no IPv6 addresses; \
+          the Service has 192.0.2.0 from pool a"]
     );
     world.pool("b", &["198.51.100.0/28", "2001:db8:b::/64"]);
-    assert_eq!(assigned(&world.run()), ["web=198.51.100.0, 2001:db8:b::"]);
+    assert_eq!(assigned(&world.run()), ["web=192.0.2.0, 2001:db8:b::"], "what it has stays");
+    assert_eq!(world.shows("web"), "192.0.2.0, 2001:db8:b:: from a,b");
 }
 
 #[test]
@@ -283,7 +285,7 @@ fn the_families_of_a_service_may_be_impossible() {
     world.apply("half", Service { family_policy: RequireDualStack, ..service(2) });
     world.apply("twice", Service { families: vec![Family::V4; 2], family_policy: SingleStack, ..service(3) });
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), ["twice=192.0.2.0"]);
+    assert_eq!(assigned(&outputs), ["headless=", "half=", "twice=192.0.2.0"]);
     assert!(events(&outputs)[0].contains("has no cluster IP"));
     assert!(events(&outputs)[1].contains("requires both families, but has a cluster IP of IPv4 only"));
 }
