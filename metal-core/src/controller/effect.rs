@@ -42,7 +42,7 @@ impl Controller {
             let before = self.ipam.pool(name).cloned();
             concerned.extend(self.outside.get(name).into_iter().flatten().cloned());
             let space = |pool: &Option<Arc<Pool>>| {
-                pool.as_ref().map(|pool| (pool.ranges.clone(), pool.exclude.clone()))
+                pool.as_ref().map(|pool| (pool.ranges.clone(), pool.exclude.clone(), pool.avoid_buggy_ips))
             };
             if space(&now) == space(&before) {
                 continue;
