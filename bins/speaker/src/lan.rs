@@ -160,7 +160,13 @@ impl Lan {
     fn new(setup: Setup, clock: Clock, reports: mpsc::UnboundedSender<Report>) -> Self {
         Self {
             clock,
-            machines: RefCell::new(Machines { speaker: Speaker::new(setup), announcer: Announcer::new() }),
+            machines: RefCell::new(Machines {
+                announcer: Announcer::new(announcer::Setup {
+                    seed: setup.seed,
+                    ..announcer::Setup::default()
+                }),
+                speaker: Speaker::new(setup),
+            }),
             sockets: RefCell::default(),
             reports,
             moved: Notify::new(),
@@ -244,10 +250,8 @@ impl Lan {
             Output::Listen { link, active: false } => drop(self.sockets.borrow_mut().remove(&link)),
             Output::Send { link, frame } => self.send(link, Kind::Beacon, &frame),
             Output::Own { link, address, owned } => {
-                if let IpAddr::V4(v4) = address {
-                    let input = announcer::Input::Own { link, address: v4, owned };
-                    self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
-                }
+                let input = announcer::Input::Own { link, address, owned };
+                self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
             }
             Output::Status { service, status } => self.report(Report::Status { service, status }),
             Output::Event { service, event } => self.report(Report::Event { service, event }),
