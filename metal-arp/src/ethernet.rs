@@ -52,6 +52,12 @@ impl Frame {
         self.bytes.split_at(self.len as usize).0
     }
 
+    /// Whether it carries IPv6; else it is ARP.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        is_ipv6(self.as_bytes())
+    }
+
     /// All zero, to be filled by an `emit` with so much content.
     #[inline]
     pub(crate) const fn empty(content: usize) -> Self {

@@ -1,6 +1,7 @@
 //! The only crate of the project that knows Linux.
 //!
 //! * [`packet`]: Ethernet frames in and out of one interface, filtered in the kernel ([`PacketSocket`]).
+//! * [`group`]: membership in IPv6 multicast groups, which switches hear of ([`Groups`]).
 //! * [`link`]: the host's interfaces and addresses, and every change of them ([`LinkMonitor`]).
 //! * [`isolation`], [`namespace`], [`network`], [`process`]: a LAN of network namespaces on one host, for the lab and
 //!   for tests ([`isolate`], [`Namespace`], [`Network`], [`Child`]).
@@ -32,6 +33,7 @@
 //!
 //! `unsafe` is allowed here and nowhere else in the project. Each block says why it is sound.
 
+pub mod group;
 pub mod isolation;
 pub mod link;
 pub mod namespace;
@@ -42,6 +44,7 @@ pub mod process;
 mod poll;
 mod socket;
 
+pub use group::{Groups, Joined};
 pub use isolation::{Isolation, IsolationError, isolate};
 pub use link::{LinkEvent, LinkMonitor};
 pub use namespace::Namespace;
