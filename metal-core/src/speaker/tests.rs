@@ -30,7 +30,10 @@ fn nic(name: &str) -> Link {
 
 fn config(kind: &'static str, spec: Spec) -> Input<'static> {
     let object = ObjectRef { kind, namespace: "metallb-system".into(), name: "first".into() };
-    Input::Config(object, Some(Object { created: None, labels: Labels::new(), spec, status: Default::default() }))
+    Input::Config(
+        object,
+        Some(Object { created: None, labels: Labels::new(), spec, status: Default::default() }),
+    )
 }
 
 fn pool(addresses: &str) -> Input<'static> {
