@@ -252,8 +252,7 @@ impl Controller {
             let deprecated = record.service.deprecated.clone();
             self.tell(key, Severity::Normal, "IPAllocated", format!("Assigned IP [{}]", quoted.join(" ")));
             for annotation in deprecated {
-                let message =
-                    format!("the annotation {annotation} is deprecated: write metallb.io/ instead");
+                let message = format!("the annotation {annotation} is deprecated: write metallb.io/ instead");
                 self.tell(key, Severity::Warning, "deprecatedAnnotation", message);
             }
         }
@@ -261,12 +260,11 @@ impl Controller {
         let explained = reason.as_ref().map(|reason| explained(reason, record));
         if is_new || old.len() != addresses.len() {
             let placed = super::record::placed(&record.owns);
-            let instead = if old.is_empty() { String::new() } else { format!(" instead of {}", listed(&old)) };
+            let instead =
+                if old.is_empty() { String::new() } else { format!(" instead of {}", listed(&old)) };
             self.note(format!("{key} has {placed}{instead}"));
         }
-        if is_news
-            && let (Some(reason), Some(explained)) = (reason, explained)
-        {
+        if is_news && let (Some(reason), Some(explained)) = (reason, explained) {
             let (severity, name) = if missing.is_some() {
                 (Severity::Normal, "AdditionalAssignFailed")
             } else {

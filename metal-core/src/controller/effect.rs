@@ -128,8 +128,7 @@ impl Controller {
         if before == now.as_ref() {
             return;
         }
-        let replaced =
-            before.filter(|(object, ..)| now.as_ref().is_none_or(|(now, ..)| now != object));
+        let replaced = before.filter(|(object, ..)| now.as_ref().is_none_or(|(now, ..)| now != object));
         if let Some((object, ..)) = replaced {
             let (pool, object) = (name.clone(), object.clone());
             self.outputs.push_back(Output::Usage { pool, object, usage: None, held: Vec::new() });

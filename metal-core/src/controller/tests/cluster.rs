@@ -181,7 +181,8 @@ impl Cluster {
         self.usage.clear();
         let leader = &mut self.leader.controller;
         for (index, (key, service)) in services.into_iter().enumerate() {
-            let is_outdated = outdated.get(index % outdated.len().max(1)).is_some_and(|number| number % 3 == 0);
+            let is_outdated =
+                outdated.get(index % outdated.len().max(1)).is_some_and(|number| number % 3 == 0);
             if let Some(old) = self.former.get(&key).filter(|_| is_outdated) {
                 leader.handle_input(self.now, Input::Service(key.clone(), Some(old.clone())));
             }
@@ -206,11 +207,15 @@ impl Cluster {
     }
 
     /// Everything comes to rest.
-    pub(super) fn settle<E>(&mut self, mut look: impl FnMut(&mut Self) -> Result<Vec<Output>, E>) -> Result<(), E> {
+    pub(super) fn settle<E>(
+        &mut self,
+        mut look: impl FnMut(&mut Self) -> Result<Vec<Output>, E>,
+    ) -> Result<(), E> {
         for _ in 0..10_000 {
             self.deliver(&vec![0; 100]);
             let outputs = look(self)?;
-            let is_quiet = outputs.is_empty() && self.leader.outbox.is_empty() && self.leader.services.is_empty();
+            let is_quiet =
+                outputs.is_empty() && self.leader.outbox.is_empty() && self.leader.services.is_empty();
             if is_quiet && self.leader.written.is_empty() && self.leader.configs.is_empty() {
                 self.excused.clear();
                 self.tainted.clear();

@@ -7,11 +7,11 @@ use proptest::{
     test_runner::{TestCaseError, TestCaseResult},
 };
 
+use super::*;
 use super::{
     cluster::Cluster,
     history::{Deed, cases, deed, may_share},
 };
-use super::*;
 
 /// Something that happens to the cluster.
 #[derive(Clone, Debug)]
@@ -24,7 +24,10 @@ enum Happening {
     /// Some of its writes arrive.
     Land(Vec<u8>),
     /// The leader ends, or is paused, and another one takes over.
-    Restart { pauses: bool, outdated: Vec<u8> },
+    Restart {
+        pauses: bool,
+        outdated: Vec<u8>,
+    },
     /// The one that was paused wakes up.
     Wake,
     /// Time passes.
@@ -62,9 +65,11 @@ fn given(cluster: &Cluster) -> Given {
 /// What a list shows.
 fn listed_in(cluster: &Cluster) -> Given {
     let services = cluster.services.iter().map(|(key, service)| {
-        let owns = service.assigned.iter().enumerate().filter_map(|(index, address)| {
-            Some((*address, service.pool_of_assigned(index)?.clone()))
-        });
+        let owns = service
+            .assigned
+            .iter()
+            .enumerate()
+            .filter_map(|(index, address)| Some((*address, service.pool_of_assigned(index)?.clone())));
         (key.clone(), (owns.collect(), service.sharing.clone()))
     });
     services.collect()
@@ -165,7 +170,8 @@ fn all_is_well(cluster: &Cluster) -> TestCaseResult {
         let count = |family, of: &mut dyn Iterator<Item = IpAddr>| {
             of.filter(|address| Family::of(*address) == family).count() as u64
         };
-        let free = || space.iter().copied().filter(|address| !is_excluded(address) && !addresses.contains(address));
+        let free =
+            || space.iter().copied().filter(|address| !is_excluded(address) && !addresses.contains(address));
         let expected = Usage {
             assigned_v4: count(Family::V4, &mut addresses.iter().copied()),
             assigned_v6: count(Family::V6, &mut addresses.iter().copied()),
