@@ -118,7 +118,7 @@ pub(crate) struct PlanArgs {
 pub(crate) enum Output {
     /// For people
     Text,
-    /// One JSON document on standard output
+    /// For programs: one JSON document on standard output, all else on standard error
     Json,
 }
 
