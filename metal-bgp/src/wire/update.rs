@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::{
     Attribute, AttributeCode, Error, ErrorKind, Family, Prefixes, Session,
-    attribute::{AttributeIter, Context, MpNlri, MpReach, MpUnreach, check},
+    attribute::{AttributeIter, Context, MpReach, MpUnreach, Split, check, is_plainly_good, split},
     error::Field,
     frame::{HEADER_LEN, HeaderError},
     nlri::BadPrefix,
@@ -230,24 +230,19 @@ impl OwnedUpdate {
 }
 
 impl Layout {
+    #[inline]
     fn look_at(&mut self, attributes: &[u8], has_nlri: bool) {
-        let session = self.session;
-        let context = Context::new(&session).with_nlri(has_nlri);
-        let mut attributes = AttributeIter { rest: attributes, offset: 0, session };
-        for attribute in attributes.by_ref() {
-            let code = attribute.code;
-            let sound =
-                self.seen.insert(code) && check(code, attribute.flags, attribute.bytes, context).is_none();
-            self.sound &= sound;
+        let context = Context::new(&self.session).with_nlri(has_nlri);
+        let mut list = attributes;
+        while let Some(Split { flags, code, bytes, rest, .. }) = split(list) {
+            list = rest;
+            let new = self.seen.insert(code);
+            self.sound &= new && (is_plainly_good(code, flags, bytes, context) || check(code, flags, bytes, context).is_none());
             if code == AttributeCode::MP_REACH_NLRI {
-                self.reaches |= match MpReach::read(attribute.bytes, session.add_path) {
-                    Ok(MpReach { nlri: MpNlri::Other(bytes), .. }) => !bytes.is_empty(),
-                    Ok(reach) => !reach.nlri.is_empty(),
-                    Err(_) => true,
-                };
+                self.reaches |= MpReach::read(bytes, self.session.add_path).map_or(true, |reach| !reach.nlri.is_empty());
             }
         }
-        self.sound &= attributes.rest.is_empty();
+        self.sound &= list.is_empty();
     }
 }
 
@@ -265,6 +260,11 @@ impl Seen {
     #[inline]
     pub(crate) fn contains(self, AttributeCode(code): AttributeCode) -> bool {
         self.0.get(usize::from(code >> 6)).is_some_and(|word| word & 1 << (code & 63) != 0)
+    }
+
+    /// Those of these types up to 63 that are not there, as one bit each.
+    pub(crate) const fn without(self, wanted: u64) -> u64 {
+        wanted & !self.0[0]
     }
 
     /// Whether there is none but this one, if even that.

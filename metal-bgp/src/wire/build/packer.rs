@@ -252,13 +252,13 @@ fn encode_block(
     session: &Session,
 ) -> Result<Vec<u8>, EncodeError> {
     let mut scratch = [0; 256];
-    let mut done = Seen::default();
+    let mut skip = Seen::default();
     for code in [AttributeCode::NEXT_HOP, AttributeCode::MP_REACH_NLRI, AttributeCode::MP_UNREACH_NLRI] {
-        done.insert(code);
+        skip.insert(code);
     }
     let write = |out: &mut [u8]| {
         let mut writer = Writer::part(out);
-        Emit { attributes, next_hop, session, strict: true, writer: &mut writer, done }.all()?;
+        Emit::new(attributes, next_hop, session, skip, &mut writer).strict().all()?;
         Ok(writer.len())
     };
     if let Ok(len) = write(&mut scratch) {

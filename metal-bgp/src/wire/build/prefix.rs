@@ -92,17 +92,18 @@ where
             },
         }
         at += len;
-        next = routes.next();
         // Runs of host routes, which is what services have, need neither a mask nor a place of their own.
-        if len == LONGEST {
-            let windows = room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0;
-            for window in windows {
-                let Some(host) = next.and_then(|route| route.nlri().prefix.host_octets()) else { break };
-                *window = host;
-                at += LONGEST;
-                next = routes.next();
+        next = 'run: {
+            if len == LONGEST {
+                for window in room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0 {
+                    let Some(route) = routes.next() else { break 'run None };
+                    let Some(host) = route.nlri().prefix.host_octets() else { break 'run Some(route) };
+                    *window = host;
+                    at += LONGEST;
+                }
             }
-        }
+            routes.next()
+        };
     }
     (at, None)
 }
