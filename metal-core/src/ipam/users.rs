@@ -1,7 +1,7 @@
 //! Who has which address, alone or together with others.
 
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
-use core::net::IpAddr;
+use core::{mem, net::IpAddr};
 
 use foldhash::fast::FixedState;
 use hashbrown::hash_map::{Entry, HashMap};
@@ -41,7 +41,7 @@ struct Party {
 pub(super) struct Joined {
     /// Nobody had it before.
     pub(super) is_first: bool,
-    /// Nobody of its namespace had it before.
+    /// Nobody of its namespace had it before, if that was asked.
     pub(super) is_first_of_namespace: bool,
     /// The key by which it could be shared before.
     pub(super) former_key: Option<Arc<str>>,
@@ -52,7 +52,7 @@ pub(super) struct Joined {
 pub(super) struct Left {
     /// Nobody has it now.
     pub(super) is_last: bool,
-    /// Nobody of its namespace has it now.
+    /// Nobody of its namespace has it now, if that was asked.
     pub(super) is_last_of_namespace: bool,
     /// The key by which it could be shared, when nobody has it now.
     pub(super) former_key: Option<Arc<str>>,
@@ -94,12 +94,13 @@ impl Users {
         self.by_address.get(&address)?.key()
     }
 
-    /// Lets `owner` have `address` as well.
+    /// Lets `owner` have `address` as well; looks for others of its namespace only if that `counts`.
     pub(super) fn join(
         &mut self,
         address: IpAddr,
         owner: &ObjectKey,
         sharing: Option<&Sharing>,
+        counts: bool,
     ) -> Result<Joined, Conflict> {
         match self.by_address.entry(address) {
             Entry::Vacant(entry) => {
@@ -111,7 +112,7 @@ impl Users {
                 if let Some(conflict) = user.conflict(owner, sharing) {
                     return Err(conflict);
                 }
-                let is_first_of_namespace = !user.has_namespace(&owner.namespace);
+                let is_first_of_namespace = counts && !user.has_namespace(&owner.namespace);
                 let former_key = user.key().cloned();
                 user.join(owner, sharing);
                 Ok(Joined { is_first: false, is_first_of_namespace, former_key })
@@ -119,8 +120,8 @@ impl Users {
         }
     }
 
-    /// Takes `address` from `owner`, if it has it.
-    pub(super) fn leave(&mut self, address: IpAddr, owner: &ObjectKey) -> Option<Left> {
+    /// Takes `address` from `owner`, if it has it; looks for others of its namespace only if that `counts`.
+    pub(super) fn leave(&mut self, address: IpAddr, owner: &ObjectKey, counts: bool) -> Option<Left> {
         let Entry::Occupied(mut entry) = self.by_address.entry(address) else { return None };
         match entry.get_mut() {
             User::One { owner: only, .. } if only == owner => {
@@ -137,7 +138,7 @@ impl Users {
                     let sharing = Some(Box::new(Sharing { key, backend, ports }));
                     *entry.get_mut() = User::One { owner: last.clone(), sharing };
                 }
-                let is_last_of_namespace = !entry.get().has_namespace(&owner.namespace);
+                let is_last_of_namespace = counts && !entry.get().has_namespace(&owner.namespace);
                 Some(Left { is_last: false, is_last_of_namespace, former_key: None })
             }
         }
@@ -204,10 +205,7 @@ impl User {
                 party.insert(newcomer, &sharing.ports);
                 *self = Self::Many(Box::new(party));
             }
-            (Self::Many(party), Some(sharing)) => {
-                party.remove(newcomer);
-                party.insert(newcomer, &sharing.ports);
-            }
+            (Self::Many(party), Some(sharing)) => party.insert(newcomer, &sharing.ports),
             // Excluded by `conflict`.
             (Self::One { .. } | Self::Many(_), None) | (Self::One { sharing: None, .. }, Some(_)) => {
                 debug_assert!(false, "{newcomer} cannot share");
@@ -222,9 +220,14 @@ impl Party {
         Some(&self.ports[place].1)
     }
 
+    /// Adds a member, or changes its ports; nobody else has them.
     fn insert(&mut self, owner: &ObjectKey, ports: &Arc<[Port]>) {
-        if let Err(place) = self.members.binary_search_by(|(member, _)| member.cmp(owner)) {
-            self.members.insert(place, (owner.clone(), ports.clone()));
+        match self.members.binary_search_by(|(member, _)| member.cmp(owner)) {
+            Ok(place) => {
+                let former = mem::replace(&mut self.members[place].1, ports.clone());
+                self.free(&former);
+            }
+            Err(place) => self.members.insert(place, (owner.clone(), ports.clone())),
         }
         for port in ports.iter() {
             if let Err(place) = self.ports.binary_search_by_key(port, |(port, _)| *port) {
@@ -236,13 +239,15 @@ impl Party {
     fn remove(&mut self, owner: &ObjectKey) -> bool {
         let Ok(place) = self.members.binary_search_by(|(member, _)| member.cmp(owner)) else { return false };
         let (_, ports) = self.members.remove(place);
-        for port in ports.iter() {
-            if let Ok(place) = self.ports.binary_search_by_key(port, |(port, _)| *port)
-                && self.ports[place].1 == *owner
-            {
+        self.free(&ports);
+        true
+    }
+
+    fn free(&mut self, ports: &[Port]) {
+        for port in ports {
+            if let Ok(place) = self.ports.binary_search_by_key(port, |(port, _)| *port) {
                 self.ports.remove(place);
             }
         }
-        true
     }
 }
