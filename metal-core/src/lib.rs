@@ -5,7 +5,8 @@
 //!   ([`ipam::Ipam`]), the order in which nodes are preferred ([`election`]), the beacon's bytes
 //!   ([`membership::beacon`]).
 //! - What has time or order is a [`Machine`]: the [`controller::Controller`] hands out addresses, the
-//!   [`speaker::Speaker`] of each node agrees with the others on the LAN who answers for them.
+//!   [`speaker::Speaker`] of each node agrees with the others on the LAN who answers for them, and the
+//!   [`lease::Elector`] sees to it that of several controllers one leads.
 //!
 //! Not in here: clocks, sockets, threads, randomness. A driver hands inputs over, performs outputs, and wakes
 //! the machine at its deadline.
@@ -52,6 +53,7 @@ pub mod controller;
 pub mod election;
 pub mod event;
 pub mod ipam;
+pub mod lease;
 pub mod machine;
 pub mod membership;
 pub mod name;

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// The name of the pool that a Service's addresses come from; written by the controller.
+/// The names of the pools that a Service's addresses come from; written by the controller.
 pub(crate) const ALLOCATED_FROM: &str = "metallb.io/ip-allocated-from-pool";
+/// The last known labels of a pool that is gone, as a JSON object; written by the controller.
+pub(crate) const POOL_LABELS: &str = "metallb.io/pool-labels";
+/// What happens to a Service whose address its pool does not have any more.
+pub(crate) const REASSIGN_POLICY: &str = "metallb.io/reassignPolicy";
 
 const CURRENT: &str = "metallb.io/";
 const LEGACY: &str = "metallb.universe.tf/";

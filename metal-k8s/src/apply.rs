@@ -2,8 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    net::IpAddr,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -12,26 +12,30 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use metal_core::{
-    config::ObjectRef,
-    event::Event,
-    name::{ObjectKey, PoolName},
-    speaker::Status as L2Status,
+    config::ObjectRef, controller::Assignment, event::Event, name::ObjectKey, speaker::Status as L2Status,
+    view::Version,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::{
-    annotation::ALLOCATED_FROM,
     backend::{Options, Role},
-    crd::ServiceL2Status,
-    parse::{L2_ADVERTISEMENT, POOL},
+    claims,
+    crd::{ConfigurationState, NodeNetwork, ServiceL2Status},
+    fence::Fence,
+    parse::{L2_ADVERTISEMENT, POOL, RESERVATION},
     raw,
-    seen::{Seen, Status},
+    seen::{Seen, Since},
     sink::{ConfigStatus, Done, Failure, Job},
-    status::{self, L2Object},
+    status::{self, L2Object, SpeakerState},
+    view,
     watch::with_causes,
 };
 
+/// How long a write may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one may take that has to be over before another controller leads.
+const FENCED_PATIENCE: Duration = Duration::from_secs(1);
 /// Events whose repetition is counted instead of created anew.
 const REMEMBERED_EVENTS: usize = 256;
 /// `ipMode` came with this minor version; older servers refuse to apply it.
@@ -42,6 +46,7 @@ pub(crate) struct ClusterWriter {
     client: Client,
     options: Options,
     seen: Seen,
+    fence: Option<Fence>,
     ip_mode: OnceCell<bool>,
     swept: OnceCell<()>,
     events: Mutex<VecDeque<Published>>,
@@ -57,11 +62,12 @@ struct Published {
 }
 
 impl ClusterWriter {
-    pub(crate) const fn new(client: Client, options: Options, seen: Seen) -> Self {
+    pub(crate) const fn new(client: Client, options: Options, seen: Seen, fence: Option<Fence>) -> Self {
         Self {
             client,
             options,
             seen,
+            fence,
             ip_mode: OnceCell::const_new(),
             swept: OnceCell::const_new(),
             events: Mutex::new(VecDeque::new()),
@@ -73,61 +79,92 @@ impl ClusterWriter {
         matches!(self.options.role, Role::Speaker { .. })
     }
 
-    /// Performs `job`. What is there already is not written again.
+    /// Performs `job`.
     pub(crate) async fn write(&self, job: &Job) -> Result<Done, Failure> {
-        let result = match job {
-            Job::Sweep => self.sweep().await,
-            Job::Assign { service, addresses, pool } => self.assign(service, addresses, pool.as_ref()).await,
-            Job::Config { object, status: Some(status) } => self.config(object, status).await,
-            Job::Config { status: None, .. } => Ok(()), // It went with its object.
-            Job::L2 { service, status } => match self.sweep().await {
-                Ok(()) => self.l2(service, status.as_ref()).await,
-                Err(error) => Err(error),
-            },
-            Job::Event { about, event, at } => self.event(about, event, *at).await,
-        };
-        match result {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Done::Gone),
-            Err(error) => Err(failure(&error)),
-            Ok(()) => Ok(Done::Written),
+        let patience = if self.fence.is_some() { FENCED_PATIENCE } else { PATIENCE };
+        match tokio::time::timeout(patience, self.try_write(job)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(Error::Api(kube::Error::Api(status)))) if status.code == 404 => Ok(Done::Gone),
+            Ok(Err(Error::Api(error))) => Err(failure(&error)),
+            Ok(Err(Error::Fenced)) => {
+                Err(Failure { reason: "this controller does not lead any more".into(), retry: true })
+            }
+            Err(_) => Err(Failure {
+                reason: format!("no answer from the API server within {} s", patience.as_secs()),
+                retry: true,
+            }),
         }
+    }
+
+    async fn try_write(&self, job: &Job) -> Result<Done, Error> {
+        match job {
+            Job::Sweep => self.sweep().await?,
+            Job::Assign { service, version, assignment, .. } => {
+                return self.assign(service, *version, assignment).await;
+            }
+            Job::Config { object, status: Some(status) } => return self.config(object, status).await,
+            Job::Config { status: None, .. } => return Ok(Done::Unchanged), // It went with its object.
+            Job::L2 { service, status } => {
+                self.sweep().await?;
+                self.l2(service, status.as_ref()).await?;
+            }
+            Job::Networks(networks) => self.networks(networks).await?,
+            Job::Event { about, event, at } => self.event(about, event, *at).await?,
+        }
+        Ok(Done::Written)
+    }
+
+    /// To be asked right before each write.
+    fn may_write(&self) -> Result<(), Error> {
+        if self.fence.as_ref().is_none_or(Fence::is_open) { Ok(()) } else { Err(Error::Fenced) }
     }
 
     async fn assign(
         &self,
         service: &ObjectKey,
-        addresses: &[IpAddr],
-        pool: Option<&PoolName>,
-    ) -> kube::Result<()> {
+        version: Version,
+        assignment: &Assignment,
+    ) -> Result<Done, Error> {
         let object = status::service_ref(service);
-        let wanted = Status::Service { addresses: addresses.to_vec(), pool: pool.cloned() };
-        // Once we have written, only the machine knows whether the Service needs it again.
-        if self.seen.status(&object).is_some_and(|(there, ours)| !ours && there == wanted) {
-            return Ok(());
+        let ip_mode = self.knows_ip_mode().await?;
+        let condition = assignment.condition.as_ref().map(|condition| {
+            let status = condition.status;
+            Since { status, time: self.seen.since(&object, status).unwrap_or_else(Timestamp::now) }
+        });
+        let since = condition.map(|condition| condition.time).unwrap_or_default();
+        let mut patch = status::service(service, assignment, since, ip_mode);
+        let met = self.seen.expected(&object, version);
+        if met != 0 {
+            patch["metadata"]["resourceVersion"] = met.to_string().into();
         }
-        let api: Api<raw::Service> = Api::namespaced(self.client.clone(), &service.namespace);
-        let patch = service_patch(service, addresses, pool, self.knows_ip_mode().await?);
-        let there = api.patch_status(&service.name, &self.params(), &Patch::Apply(&patch)).await?;
-        // An annotation that another manager owns as well outlives an apply that leaves it out.
-        let annotated = there.metadata.annotations.is_some_and(|all| all.contains_key(ALLOCATED_FROM));
-        if pool.is_none() && annotated {
-            let patch = json!({"metadata": {"annotations": {ALLOCATED_FROM: null}}});
+        let api: Api<raw::Applied> = Api::namespaced(self.client.clone(), &service.namespace);
+        self.may_write()?;
+        let there = match api.patch_status(&service.name, &self.params(), &Patch::Apply(&patch)).await {
+            Err(error) if is_stale(&error) => return Ok(Done::Stale),
+            result => result?,
+        };
+        let made = view::version(&there.metadata);
+        self.seen.wrote_service(&object, met, made, condition);
+        // Who else lays claim to what we write would keep it alive when we withdraw it.
+        if let Some(patch) = claims::takeover(&there.metadata, assignment) {
+            self.may_write()?;
             let params = PatchParams { force: false, ..self.params() };
-            api.patch_status(&service.name, &params, &Patch::Merge(&patch)).await?;
+            match api.patch_status(&service.name, &params, &Patch::Merge(&patch)).await {
+                Err(error) if is_stale(&error) => {} // The next write tries it again.
+                result => {
+                    let there = result?;
+                    self.seen.wrote_service(&object, made, view::version(&there.metadata), condition);
+                }
+            }
         }
-        self.seen.wrote(&object, wanted);
-        Ok(())
+        Ok(Done::Written)
     }
 
-    async fn config(&self, object: &ObjectRef, status: &ConfigStatus) -> kube::Result<()> {
-        let there = match self.seen.status(object) {
-            Some((Status::Config(there), _)) => there,
-            Some(_) => Value::Null,
-            None => return Ok(()), // It is gone.
-        };
+    async fn config(&self, object: &ObjectRef, status: &ConfigStatus) -> Result<Done, Error> {
+        let Some(there) = self.seen.config(object) else { return Ok(Done::Gone) };
         let wanted = status::config_status(object, status, &there, Timestamp::now());
         if status::same_config_status(&wanted, &there) {
-            return Ok(());
+            return Ok(Done::Unchanged);
         }
         let patch = json!({
             "apiVersion": "metallb.io/v1beta1",
@@ -135,20 +172,37 @@ impl ClusterWriter {
             "metadata": {"name": &*object.name, "namespace": &*object.namespace},
             "status": wanted,
         });
-        let patch = Patch::Apply(&patch);
+        let (patch, params) = (Patch::Apply(&patch), self.params());
+        let (client, namespace) = (self.client.clone(), &*object.namespace);
+        self.may_write()?;
         match object.kind {
             POOL => {
-                let api: Api<raw::Pool> = Api::namespaced(self.client.clone(), &object.namespace);
-                api.patch_status(&object.name, &self.params(), &patch).await?;
+                let api: Api<raw::Pool> = Api::namespaced(client, namespace);
+                api.patch_status(&object.name, &params, &patch).await?;
             }
             L2_ADVERTISEMENT => {
-                let api: Api<raw::L2Advertisement> = Api::namespaced(self.client.clone(), &object.namespace);
-                api.patch_status(&object.name, &self.params(), &patch).await?;
+                let api: Api<raw::L2Advertisement> = Api::namespaced(client, namespace);
+                api.patch_status(&object.name, &params, &patch).await?;
             }
-            _ => return Ok(()),
+            RESERVATION => {
+                let api: Api<raw::Reservation> = Api::namespaced(client, namespace);
+                api.patch_status(&object.name, &params, &patch).await?;
+            }
+            _ => return Ok(Done::Unchanged),
         }
-        self.seen.wrote(object, Status::Config(wanted));
-        Ok(())
+        self.seen.wrote_config(object, wanted);
+        Ok(Done::Written)
+    }
+
+    async fn networks(&self, networks: &[NodeNetwork]) -> kube::Result<()> {
+        let Role::Speaker { node, pod } = &self.options.role else { return Ok(()) };
+        let object = SpeakerState { node, namespace: &self.options.namespace, pod: pod.as_ref() };
+        let resource = ApiResource::erase::<ConfigurationState>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.options.namespace, &resource);
+        let (name, (main, status)) = (object.name(), object.manifests(networks));
+        api.patch(&name, &self.params(), &Patch::Apply(&main)).await?;
+        api.patch_status(&name, &self.params(), &Patch::Apply(&status)).await.map(drop)
     }
 
     async fn l2(&self, service: &ObjectKey, status: Option<&L2Status>) -> kube::Result<()> {
@@ -188,14 +242,15 @@ impl ClusterWriter {
         Api::namespaced_with(self.client.clone(), &self.options.namespace, &resource)
     }
 
-    async fn event(&self, about: &ObjectRef, event: &Event, at: Timestamp) -> kube::Result<()> {
+    async fn event(&self, about: &ObjectRef, event: &Event, at: Timestamp) -> Result<(), Error> {
+        self.may_write()?;
         let api: Api<core::Event> = Api::namespaced(self.client.clone(), &about.namespace);
         if let Some((name, count)) = self.repeated(about, event) {
             let patch = json!({"count": count, "lastTimestamp": Time(at)});
             let params = PatchParams { force: false, ..self.params() };
             match api.patch(&name, &params, &Patch::Merge(&patch)).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {} // Expired: a new one is made.
-                result => return result.map(drop),
+                result => return Ok(result.map(drop)?),
             }
         }
         let host = match &self.options.role {
@@ -264,19 +319,27 @@ fn knows_ip_mode(major: &str, minor: &str) -> bool {
     (number(major), number(minor)) >= (1, IP_MODE_SINCE)
 }
 
-/// What is applied to the status of a Service. Without addresses the list is applied empty, not left out: that
-/// clears it even after another manager has taken it.
-fn service_patch(service: &ObjectKey, addresses: &[IpAddr], pool: Option<&PoolName>, ip_mode: bool) -> Value {
-    let mut patch = json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": &*service.name, "namespace": &*service.namespace},
-        "status": {"loadBalancer": {"ingress": status::ingress(addresses, ip_mode)}},
-    });
-    if let Some(pool) = pool {
-        patch["metadata"]["annotations"] = json!({ALLOCATED_FROM: pool.as_str()});
+/// Whether a write was refused because the object is not the version it was meant for. The newer one is on its way as a
+/// change, and who decided this decides again.
+fn is_stale(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let of_fields = |details: &kube::core::response::StatusDetails| {
+        details.causes.iter().any(|cause| cause.reason == "FieldManagerConflict")
+    };
+    status.code == 409 && !status.details.as_ref().is_some_and(of_fields)
+}
+
+/// Why a write was not made.
+enum Error {
+    Api(kube::Error),
+    /// Another controller may lead.
+    Fenced,
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(error)
     }
-    patch
 }
 
 fn failure(error: &kube::Error) -> Failure {

@@ -15,12 +15,18 @@ use tokio::sync::mpsc;
 use crate::{
     apply::ClusterWriter,
     change::{BACKLOG, Changes},
-    files, secret,
+    fence::Fence,
+    files,
+    lease::LeaseClient,
+    secret,
     seen::Seen,
     sink::{Sink, Writer},
-    state::StateWriter,
+    state::{self, StateWriter},
     watch,
 };
+
+/// The field manager of what the controller writes.
+pub(crate) const CONTROLLER: &str = "metal-controller";
 
 /// What a daemon is, which says what it watches and what it may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +55,7 @@ impl Role {
     /// The field manager of everything it writes.
     pub(crate) const fn field_manager(&self) -> &'static str {
         match self {
-            Self::Controller => "metal-controller",
+            Self::Controller => CONTROLLER,
             Self::Speaker { .. } => "metal-speaker",
         }
     }
@@ -177,7 +183,7 @@ impl Backend {
         let own = match &options.role {
             Role::Controller => state.to_path_buf(),
             Role::Speaker { node, .. } => {
-                node_state.map_or_else(|| state.join("nodes").join(node.as_str()), Path::to_path_buf)
+                node_state.map_or_else(|| state.join(state::NODES).join(node.as_str()), Path::to_path_buf)
             }
         };
         for path in [state.join("services"), own.clone()] {
@@ -192,11 +198,14 @@ impl Backend {
     }
 
     /// Starts to watch and to write, on the current tokio runtime. The source ends when the changes are
-    /// dropped, the writer when all clones of the sink are.
+    /// dropped, the writer when all clones of the sink are. Each call starts anew, with complete lists.
+    ///
+    /// In a cluster nothing is written that the fence does not let through, and no write takes longer than a second
+    /// then.
     ///
     /// # Errors
     /// When a directory cannot be watched.
-    pub fn start(&self) -> Result<(Changes, Sink), OpenError> {
+    pub fn start(&self, fence: Option<&Fence>) -> Result<(Changes, Sink), OpenError> {
         let (sender, changes) = mpsc::channel(BACKLOG);
         let options = &self.options;
         let written = sender.downgrade();
@@ -204,7 +213,8 @@ impl Backend {
             Place::Cluster(client) => {
                 let seen = Seen::default();
                 watch::start(client, options, &seen, &sender);
-                Writer::Cluster(Box::new(ClusterWriter::new(client.clone(), options.clone(), seen)))
+                let (client, options) = (client.clone(), options.clone());
+                Writer::Cluster(Box::new(ClusterWriter::new(client, options, seen, fence.cloned())))
             }
             Place::Directory { manifests, state, own } => {
                 files::start(options, manifests, state, sender)?;
@@ -213,6 +223,16 @@ impl Backend {
         };
         let sink = Sink::start(writer, written);
         Ok((changes, sink))
+    }
+
+    /// The Lease that replicas of the controller elect their leader by. A directory has none: it belongs to one
+    /// controller.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseClient> {
+        match &self.place {
+            Place::Cluster(client) => Some(LeaseClient::new(client.clone(), &self.options.namespace)),
+            Place::Directory { .. } => None,
+        }
     }
 
     /// The secret that seals the beacons between speakers. The controller makes it where there is none yet; a

@@ -1,11 +1,12 @@
 //! What both sources tell: one stream of keyed upserts.
 
-use std::{fmt, net::IpAddr, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use metal_core::{
     config::{Object, ObjectRef},
-    name::{NodeName, ObjectKey, PoolName},
-    view::{EndpointSlice, Node, Service},
+    name::{NodeName, ObjectKey},
+    selector::Labels,
+    view::{EndpointSlice, Network, Node, Service},
 };
 use tokio::sync::mpsc;
 
@@ -24,18 +25,22 @@ pub enum Change {
     Endpoints(ObjectKey, Option<EndpointSlice>),
     /// A Node as it is now; `None` when it is gone.
     Node(NodeName, Option<Node>),
+    /// The labels of a Namespace as they are now; `None` when it is gone. For the controller.
+    Namespace(Arc<str>, Option<Labels>),
+    /// What a speaker says about the networks of its node (`ConfigurationState`); `None` when that is gone. For the
+    /// controller.
+    Network(ObjectRef, Option<Network>),
     /// A configuration object as it is now; `None` when it is gone.
     Config(ObjectRef, Option<Object>),
     /// Every kind has been listed completely once. Comes once.
     Synced,
-    /// What [`Sink::assign`](crate::Sink::assign) was told last has been written, and nothing older will be.
+    /// What [`Sink::assign`](crate::Sink::assign) was told with this number has been written, and nothing older
+    /// will be.
     Written {
         /// The Service.
         service: ObjectKey,
-        /// Its addresses.
-        addresses: Vec<IpAddr>,
-        /// The pool they come from.
-        pool: Option<PoolName>,
+        /// The number of the write.
+        write: u64,
     },
     /// Something the user should repair; what was known before stays. For the log.
     Problem(Problem),

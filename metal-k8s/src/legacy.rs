@@ -50,7 +50,7 @@ fn pool(pool: Pool) -> LegacyPool {
             addresses: pool.addresses,
             auto_assign: pool.auto_assign.unwrap_or(true),
             avoid_buggy_ips: pool.avoid_buggy_ips.unwrap_or(false),
-            service_allocation: None,
+            ..PoolSpec::default()
         },
     }
 }
@@ -75,7 +75,7 @@ mod tests {
                 addresses: vec![addresses.into()],
                 auto_assign,
                 avoid_buggy_ips,
-                service_allocation: None,
+                ..PoolSpec::default()
             },
         };
         assert_eq!(

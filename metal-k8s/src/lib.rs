@@ -5,15 +5,19 @@
 //! `metal-core`, and take what the machines decide through one [`Sink`], which never blocks.
 //!
 //! ```no_run
+//! use metal_core::controller::Assignment;
 //! use metal_k8s::{Backend, Change, Options, Role};
 //!
 //! # async fn run() -> Result<(), metal_k8s::OpenError> {
 //! let options = Options::new(Role::Controller);
 //! let backend = Backend::directory(options, "manifests".as_ref(), "state".as_ref(), None)?;
-//! let (mut changes, sink) = backend.start()?;
+//! let (mut changes, sink) = backend.start(None)?;
 //! while let Some(change) = changes.recv().await {
 //!     match change {
-//!         Change::Service(key, Some(_)) => sink.assign(key, vec!["192.0.2.1".parse().unwrap()], None),
+//!         Change::Service(key, Some(service)) => {
+//!             let addresses = vec!["192.0.2.1".parse().unwrap()];
+//!             sink.assign(key, 1, service.version, Assignment { addresses, ..Assignment::default() });
+//!         }
 //!         Change::Problem(problem) => eprintln!("{problem}"),
 //!         _ => {}
 //!     }
@@ -29,10 +33,13 @@ mod annotation;
 mod apply;
 mod backend;
 mod change;
+mod claims;
 pub mod crd;
 #[cfg(test)]
 mod fake;
+mod fence;
 mod files;
+mod lease;
 mod legacy;
 mod parse;
 mod raw;
@@ -46,4 +53,7 @@ mod watch;
 
 pub use backend::{Backend, OpenError, Options, Pod, Role};
 pub use change::{Change, Changes, Problem};
+pub use fence::Fence;
+pub use files::offline::{Fault, Manifests, Place, Unusable};
+pub use lease::{LeaseClient, LeaseError};
 pub use sink::Sink;

@@ -3,17 +3,23 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use metal_core::{
     config::{
-        L2AdvertisementSpec, Object, ObjectRef, PoolSpec, PreferredNode, Refusal, ServiceAllocationSpec, Spec,
+        Held, L2AdvertisementSpec, Object, ObjectRef, ObjectStatus, PoolSpec, PreferredNode, Refusal,
+        ReservationSpec, ServiceAllocationSpec, Spec,
     },
+    name::ObjectKey,
     selector::{Operator, Requirement, Selector},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{crd, view};
+use crate::{crd, status, view};
 
 /// The kind of a pool.
 pub(crate) const POOL: &str = "IPAddressPool";
+/// The kind of a reservation.
+pub(crate) const RESERVATION: &str = "IPReservation";
+/// The kind of what a speaker says about its node.
+pub(crate) const CONFIGURATION_STATE: &str = "ConfigurationState";
 /// The kind of a layer 2 advertisement.
 pub(crate) const L2_ADVERTISEMENT: &str = "L2Advertisement";
 /// The kind of the old configuration.
@@ -25,14 +31,32 @@ pub(crate) fn reference(kind: &'static str, meta: &ObjectMeta) -> ObjectRef {
     ObjectRef { kind, namespace: key.namespace, name: key.name }
 }
 
-/// The object with `meta` that says `spec`.
-pub(crate) fn object(meta: &ObjectMeta, spec: Spec) -> Object {
-    Object { created: view::created(meta), labels: meta.labels.clone().unwrap_or_default(), spec }
+/// The object with `meta` that says `spec`, and whose status is `status`.
+pub(crate) fn object(meta: &ObjectMeta, spec: Spec, status: &Value) -> Object {
+    let labels = meta.labels.clone().unwrap_or_default();
+    Object { created: view::created(meta), labels, spec, status: object_status(status) }
+}
+
+/// What a controller that starts has to know of a status. What cannot be read is as good as absent.
+fn object_status(status: &Value) -> ObjectStatus {
+    let accepted = status::accepted(status).is_some_and(|condition| condition["status"] == "True");
+    let held = |entry: &Value| {
+        let entry = crd::HeldAddress::deserialize(entry).ok()?;
+        let address = entry.address.parse().ok()?;
+        Some(Held { address, service: ObjectKey::new(&entry.namespace, &entry.name), until: entry.until })
+    };
+    let entries = status.get("held").and_then(Value::as_array);
+    ObjectStatus { accepted, held: entries.into_iter().flatten().filter_map(held).collect() }
 }
 
 /// Reads the `spec` of an `IPAddressPool`.
 pub(crate) fn pool_value(spec: Value) -> Spec {
     decode(spec, pool)
+}
+
+/// Reads the `spec` of an `IPReservation`.
+pub(crate) fn reservation_value(spec: Value) -> Spec {
+    decode(spec, reservation)
 }
 
 /// Reads the `spec` of an `L2Advertisement`.
@@ -60,7 +84,26 @@ pub(crate) fn pool(spec: crd::IPAddressPoolSpec) -> Spec {
         auto_assign: spec.auto_assign,
         avoid_buggy_ips: spec.avoid_buggy_ips,
         service_allocation,
+        exclude: spec.exclude.unwrap_or_default(),
+        reuse_delay: spec.reuse_delay,
+        max_addresses_per_namespace: spec.max_addresses_per_namespace,
+        sharing: spec.sharing,
+        reassign_policy: spec.reassign_policy,
     })
+}
+
+/// `IPReservation.spec` as it is judged.
+pub(crate) fn reservation(spec: crd::IPReservationSpec) -> Spec {
+    let service = spec.service_ref.map(|service| ObjectKey::new(&service.namespace, &service.name));
+    match selectors("spec.serviceSelectors", spec.service_selectors) {
+        Ok(service_selectors) => Spec::Reservation(ReservationSpec {
+            addresses: spec.addresses,
+            service,
+            service_selectors,
+            namespaces: spec.namespaces.unwrap_or_default(),
+        }),
+        Err(refusal) => Spec::Unreadable(refusal),
+    }
 }
 
 fn service_allocation(allocation: crd::ServiceAllocation) -> Result<ServiceAllocationSpec, Refusal> {
@@ -153,6 +196,8 @@ mod tests {
     fn a_pool_with_everything() {
         let spec = pool_value(json!({
             "addresses": ["192.0.2.0/28", "2001:db8::1-2001:db8::9"], "autoAssign": false, "avoidBuggyIPs": true,
+            "exclude": ["192.0.2.3"], "reuseDelay": "10m", "maxAddressesPerNamespace": 3,
+            "sharing": "Never", "reassignPolicy": "Immediate",
             "serviceAllocation": {"priority": 50, "namespaces": ["shop"],
                 "namespaceSelectors": [{"matchLabels": {"team": "a"}}],
                 "serviceSelectors": [{"matchExpressions": [{"key": "app", "operator": "In", "values": ["x", "y"]}]}]},
@@ -175,6 +220,11 @@ mod tests {
                     namespace_selectors: vec![selector("team", &["a"])],
                     service_selectors: vec![selector("app", &["x", "y"])],
                 }),
+                exclude: vec!["192.0.2.3".into()],
+                reuse_delay: Some("10m".into()),
+                max_addresses_per_namespace: Some(3),
+                sharing: Some("Never".into()),
+                reassign_policy: Some("Immediate".into()),
             })
         );
     }
@@ -183,6 +233,40 @@ mod tests {
     fn a_pool_is_assigned_automatically_unless_it_says_otherwise() {
         let Spec::Pool(pool) = pool_value(json!({"addresses": []})) else { panic!() };
         assert_eq!(pool, PoolSpec { auto_assign: true, ..PoolSpec::default() });
+    }
+
+    #[test]
+    fn a_reservation_by_name_by_label_or_for_nobody() {
+        let spec = reservation_value(
+            json!({"addresses": ["192.0.2.7"], "serviceRef": {"namespace": "shop", "name": "web"}}),
+        );
+        let mut expected = ReservationSpec {
+            addresses: vec!["192.0.2.7".into()],
+            service: Some(ObjectKey::new("shop", "web")),
+            ..ReservationSpec::default()
+        };
+        assert_eq!(spec, Spec::Reservation(expected.clone()));
+        let spec = reservation_value(json!({"addresses": ["192.0.2.7"], "namespaces": ["shop"],
+            "serviceSelectors": [{"matchLabels": {"a": "b"}}]}));
+        expected.service = None;
+        expected.service_selectors = vec![Selector::label("a", "b")];
+        expected.namespaces = vec!["shop".into()];
+        assert_eq!(spec, Spec::Reservation(expected));
+        let Spec::Unreadable(refusal) = reservation_value(json!({"serviceRef": {}})) else { panic!() };
+        assert_eq!(refusal.field, "spec");
+    }
+
+    #[test]
+    fn a_status_says_what_was_in_force_and_what_is_held() {
+        let status = json!({"conditions": [{"type": "Accepted", "status": "True"}], "held": [
+            {"address": "192.0.2.1", "namespace": "shop", "name": "web", "until": 77},
+            {"address": "?", "namespace": "shop", "name": "web", "until": 77}, 7]});
+        let held =
+            Held { address: "192.0.2.1".parse().unwrap(), service: ObjectKey::new("shop", "web"), until: 77 };
+        assert_eq!(object_status(&status), ObjectStatus { accepted: true, held: vec![held] });
+        assert_eq!(object_status(&Value::Null), ObjectStatus::default());
+        let refused = json!({"conditions": [{"type": "Accepted", "status": "False"}], "held": null});
+        assert_eq!(object_status(&refused), ObjectStatus::default());
     }
 
     #[test]

@@ -7,20 +7,73 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::Resource;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
-use crate::annotation;
+use crate::{annotation, backend::CONTROLLER, crd::NodeNetwork};
 
 /// A Service.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "WholeService")]
 pub(crate) struct Service {
-    #[serde(deserialize_with = "trimmed")]
     pub(crate) metadata: ObjectMeta,
-    #[serde(default, deserialize_with = "or_default")]
     pub(crate) spec: ServiceSpec,
-    #[serde(default, deserialize_with = "or_default")]
     pub(crate) status: ServiceStatus,
+    /// The field manager that `status.loadBalancer` is from, unless it is the controller.
+    pub(crate) written_by: Option<String>,
+}
+
+/// A Service as it comes.
+#[derive(Deserialize)]
+struct WholeService {
+    metadata: Meta<Vec<Writer>>,
+    #[serde(default, deserialize_with = "or_default")]
+    spec: ServiceSpec,
+    #[serde(default, deserialize_with = "or_default")]
+    status: ServiceStatus,
+}
+
+/// What is read of an entry of `metadata.managedFields`: whether it has `status.loadBalancer`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Writer {
+    manager: Option<String>,
+    time: Option<String>,
+    fields_v1: Option<WrittenFields>,
+}
+
+#[derive(Deserialize)]
+struct WrittenFields {
+    #[serde(rename = "f:status")]
+    status: Option<WrittenStatus>,
+}
+
+#[derive(Deserialize)]
+struct WrittenStatus {
+    #[serde(rename = "f:loadBalancer")]
+    load_balancer: Option<IgnoredAny>,
+}
+
+impl From<WholeService> for Service {
+    fn from(service: WholeService) -> Self {
+        let WholeService { mut metadata, spec, status } = service;
+        let written_by = written_by(metadata.managed_fields.take().unwrap_or_default());
+        Self { metadata: metadata.into(), spec, status, written_by }
+    }
+}
+
+/// Who wrote the status last, if the controller has no part in it any more.
+fn written_by(writers: Vec<Writer>) -> Option<String> {
+    let owns = |writer: &Writer| {
+        let status = writer.fields_v1.as_ref().and_then(|fields| fields.status.as_ref());
+        status.is_some_and(|status| status.load_balancer.is_some())
+    };
+    let owners: Vec<_> = writers.into_iter().filter(owns).collect();
+    if owners.iter().any(|owner| owner.manager.as_deref() == Some(CONTROLLER)) {
+        return None;
+    }
+    // RFC 3339 in UTC: the later time is the greater text.
+    owners.into_iter().max_by(|one, other| one.time.cmp(&other.time))?.manager
 }
 
 /// Its `spec`.
@@ -40,6 +93,17 @@ pub(crate) struct ServiceSpec {
     pub(crate) ip_families: Vec<String>,
     pub(crate) ip_family_policy: Option<String>,
     pub(crate) external_traffic_policy: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) ports: Vec<ServicePort>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) selector: BTreeMap<String, String>,
+}
+
+/// One of its ports.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ServicePort {
+    pub(crate) port: u16,
+    pub(crate) protocol: Option<String>,
 }
 
 /// Its `status`.
@@ -48,6 +112,22 @@ pub(crate) struct ServiceSpec {
 pub(crate) struct ServiceStatus {
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) load_balancer: LoadBalancerStatus,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// One of its conditions.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) type_: String,
+    pub(crate) status: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) reason: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) message: String,
+    pub(crate) last_transition_time: Option<Time>,
 }
 
 /// `status.loadBalancer`.
@@ -102,6 +182,15 @@ pub(crate) struct Node {
 pub(crate) struct NodeStatus {
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) conditions: Vec<NodeCondition>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) addresses: Vec<NodeAddress>,
+}
+
+/// One of its addresses, which may also be a host name.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct NodeAddress {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) address: String,
 }
 
 /// One of its conditions.
@@ -110,6 +199,29 @@ pub(crate) struct NodeCondition {
     #[serde(rename = "type")]
     pub(crate) type_: String,
     pub(crate) status: String,
+}
+
+/// A Namespace.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Namespace {
+    #[serde(deserialize_with = "trimmed")]
+    pub(crate) metadata: ObjectMeta,
+}
+
+/// A ConfigurationState.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ConfigurationState {
+    #[serde(deserialize_with = "trimmed")]
+    pub(crate) metadata: ObjectMeta,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) status: ConfigurationStateStatus,
+}
+
+/// Its `status`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ConfigurationStateStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) networks: Vec<NodeNetwork>,
 }
 
 /// A ConfigMap.
@@ -130,6 +242,23 @@ pub(crate) struct Pool {
     pub(crate) spec: Value,
     #[serde(default)]
     pub(crate) status: Value,
+}
+
+/// An IPReservation, likewise.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Reservation {
+    #[serde(deserialize_with = "trimmed")]
+    pub(crate) metadata: ObjectMeta,
+    #[serde(default)]
+    pub(crate) spec: Value,
+    #[serde(default)]
+    pub(crate) status: Value,
+}
+
+/// A Service as the answer to a write: only its metadata, but all of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Applied {
+    pub(crate) metadata: ObjectMeta,
 }
 
 /// An L2Advertisement, likewise.
@@ -172,6 +301,17 @@ macro_rules! resource {
 }
 
 resource!(Service, NamespaceResourceScope, "", "v1", "Service", "services");
+resource!(Applied, NamespaceResourceScope, "", "v1", "Service", "services");
+resource!(Namespace, ClusterResourceScope, "", "v1", "Namespace", "namespaces");
+resource!(Reservation, NamespaceResourceScope, "metallb.io", "v1beta1", "IPReservation", "ipreservations");
+resource!(
+    ConfigurationState,
+    NamespaceResourceScope,
+    "metallb.io",
+    "v1beta1",
+    "ConfigurationState",
+    "configurationstates"
+);
 resource!(EndpointSlice, NamespaceResourceScope, "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 resource!(Node, ClusterResourceScope, "", "v1", "Node", "nodes");
 resource!(ConfigMap, NamespaceResourceScope, "", "v1", "ConfigMap", "configmaps");
@@ -185,9 +325,10 @@ resource!(
     "l2advertisements"
 );
 
+/// What is read of `metadata`; `W` is what managed fields are read as.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Meta {
+struct Meta<W> {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
@@ -195,25 +336,31 @@ struct Meta {
     creation_timestamp: Option<Time>,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
+    managed_fields: Option<W>,
+}
+
+impl<W> From<Meta<W>> for ObjectMeta {
+    fn from(meta: Meta<W>) -> Self {
+        let annotations = meta.annotations.map(|mut annotations| {
+            annotations.retain(|key, _| annotation::is_relevant(key));
+            annotations
+        });
+        Self {
+            name: meta.name,
+            namespace: meta.namespace,
+            uid: meta.uid,
+            resource_version: meta.resource_version,
+            creation_timestamp: meta.creation_timestamp,
+            labels: meta.labels,
+            annotations,
+            ..Self::default()
+        }
+    }
 }
 
 /// Metadata without what nobody reads: managed fields, owners, foreign annotations.
 pub(crate) fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let meta = Meta::deserialize(deserializer)?;
-    let annotations = meta.annotations.map(|mut annotations| {
-        annotations.retain(|key, _| annotation::is_relevant(key));
-        annotations
-    });
-    Ok(ObjectMeta {
-        name: meta.name,
-        namespace: meta.namespace,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
-        creation_timestamp: meta.creation_timestamp,
-        labels: meta.labels,
-        annotations,
-        ..ObjectMeta::default()
-    })
+    Meta::<IgnoredAny>::deserialize(deserializer).map(Into::into)
 }
 
 /// `null` is as good as absent, as for the API server.
@@ -241,5 +388,31 @@ mod tests {
         assert!(service.metadata.managed_fields.is_none());
         assert_eq!(service.metadata.annotations.unwrap().len(), 1);
         assert!(service.status.load_balancer.ingress.is_empty());
+    }
+
+    #[test]
+    fn who_wrote_the_status_last_is_known() {
+        let service = |fields: Value| -> Option<String> {
+            let object = json!({"metadata": {"name": "a", "managedFields": fields}});
+            serde_json::from_value::<Service>(object).unwrap().written_by
+        };
+        let entry = |manager: &str, time: &str, status: Value| {
+            json!({"manager": manager, "operation": "Update",
+            "apiVersion": "v1", "time": time, "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}, "f:status": status}})
+        };
+        let status = || json!({"f:loadBalancer": {"f:ingress": {}}});
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        assert_eq!(service(json!([])), None);
+        assert_eq!(
+            service(json!([entry("a", early, status()), entry("b", late, status())])),
+            Some("b".into())
+        );
+        assert_eq!(
+            service(json!([entry("a", late, status()), entry("b", early, status())])),
+            Some("a".into())
+        );
+        assert_eq!(service(json!([entry("a", late, json!({"f:conditions": {}}))])), None);
+        assert_eq!(service(json!([entry("a", late, status()), entry(CONTROLLER, early, status())])), None);
+        assert_eq!(service(json!([{"manager": "a", "time": null}, {"manager": "b", "fieldsV1": {}}])), None);
     }
 }

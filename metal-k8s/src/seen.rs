@@ -1,16 +1,22 @@
 //! What the watches have shown of the objects that a sink writes to.
 //!
-//! The sink needs their uids for events, and must not write what is there already: a restart that changes
-//! nothing writes nothing.
+//! The sink needs their uids for events, the time of a condition's last transition, and the versions that its own
+//! writes have made. Of configuration objects it must not write what is there already: a restart that changes nothing
+//! writes nothing. Of Services the machine knows that.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use metal_core::{config::ObjectRef, name::PoolName};
+use k8s_openapi::jiff::Timestamp;
+use metal_core::{config::ObjectRef, view::Version};
 use serde_json::Value;
+
+use crate::raw;
+
+/// Own versions that are remembered of a Service: more writes are not under way between two looks at it.
+const OWN_VERSIONS: usize = 8;
 
 /// Shared by the watches, which fill it, and the sink.
 #[derive(Clone, Default)]
@@ -18,34 +24,70 @@ pub(crate) struct Seen(Arc<Mutex<HashMap<ObjectRef, Entry>>>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
-    uid: Option<String>,
-    status: Status,
-    /// The status is what we wrote ourselves; what a watch shows may be older.
-    ours: bool,
+    uid: Option<Box<str>>,
+    part: Part,
 }
 
 /// The part of an object that we write.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Status {
-    /// Of a Service.
+enum Part {
     Service {
-        /// The IP entries of its ingress list.
-        addresses: Vec<IpAddr>,
-        /// The annotation with the pool.
-        pool: Option<PoolName>,
+        since: Option<Since>,
+        /// A version that was written to, and those that our own writes have made of it, ascending.
+        own: Vec<Version>,
     },
-    /// Of a configuration object.
-    Config(Value),
+    Config {
+        status: Value,
+        /// The status is what we wrote ourselves; what a watch shows may be older.
+        ours: bool,
+    },
+}
+
+/// Since when a condition has its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// The status.
+    pub(crate) status: bool,
+    /// The time of its last transition.
+    pub(crate) time: Timestamp,
+}
+
+impl Since {
+    /// Reads it from a condition.
+    pub(crate) fn of(condition: &raw::Condition) -> Option<Self> {
+        let time = condition.last_transition_time.as_ref()?.0;
+        Some(Self { status: condition.status == "True", time })
+    }
 }
 
 impl Seen {
-    /// An object as a watch has just shown it.
-    pub(crate) fn show(&self, object: ObjectRef, uid: Option<String>, status: Status) {
+    /// A Service as a watch has just shown it.
+    pub(crate) fn show_service(
+        &self,
+        object: ObjectRef,
+        uid: Option<String>,
+        version: Version,
+        since: Option<Since>,
+    ) {
+        let uid = uid.map(String::into_boxed_str);
         let mut entries = self.lock();
-        match entries.get_mut(&object) {
-            Some(entry) if entry.uid == uid && entry.ours => {}
+        if let Some(Entry { uid: there, part: Part::Service { own, .. } }) = entries.get(&object)
+            && *there == uid
+            && own.last().is_some_and(|last| version < *last)
+        {
+            return; // Older than what we have written since.
+        }
+        entries.insert(object, Entry { uid, part: Part::Service { since, own: Vec::new() } });
+    }
+
+    /// A configuration object as a watch has just shown it.
+    pub(crate) fn show_config(&self, object: ObjectRef, uid: Option<String>, status: Value) {
+        let uid = uid.map(String::into_boxed_str);
+        let mut entries = self.lock();
+        match entries.get(&object) {
+            Some(Entry { uid: there, part: Part::Config { ours: true, .. } }) if *there == uid => {}
             _ => {
-                entries.insert(object, Entry { uid, status, ours: false });
+                entries.insert(object, Entry { uid, part: Part::Config { status, ours: false } });
             }
         }
     }
@@ -55,22 +97,65 @@ impl Seen {
         self.lock().remove(object);
     }
 
-    /// We have written `status` to the object.
-    pub(crate) fn wrote(&self, object: &ObjectRef, status: Status) {
-        if let Some(entry) = self.lock().get_mut(object) {
-            entry.status = status;
-            entry.ours = true;
+    /// The uid of an object.
+    pub(crate) fn uid(&self, object: &ObjectRef) -> Option<String> {
+        self.lock().get(object)?.uid.as_deref().map(Into::into)
+    }
+
+    /// The status of a configuration object; `None` when there is no such object.
+    pub(crate) fn config(&self, object: &ObjectRef) -> Option<Value> {
+        match &self.lock().get(object)?.part {
+            Part::Config { status, .. } => Some(status.clone()),
+            Part::Service { .. } => None,
         }
     }
 
-    /// The uid of an object.
-    pub(crate) fn uid(&self, object: &ObjectRef) -> Option<String> {
-        self.lock().get(object)?.uid.clone()
+    /// We have written `status` to the object.
+    pub(crate) fn wrote_config(&self, object: &ObjectRef, wanted: Value) {
+        if let Some(Entry { part: Part::Config { status, ours }, .. }) = self.lock().get_mut(object) {
+            (*status, *ours) = (wanted, true);
+        }
     }
 
-    /// The status of an object, and whether it is from us.
-    pub(crate) fn status(&self, object: &ObjectRef) -> Option<(Status, bool)> {
-        self.lock().get(object).map(|entry| (entry.status.clone(), entry.ours))
+    /// Since when the condition of a Service has this status, if it has.
+    pub(crate) fn since(&self, object: &ObjectRef, status: bool) -> Option<Timestamp> {
+        match &self.lock().get(object)?.part {
+            Part::Service { since: Some(since), .. } if since.status == status => Some(since.time),
+            _ => None,
+        }
+    }
+
+    /// The version that a write has to meet which was decided on `version`: that, or what our own writes have made of
+    /// it since.
+    pub(crate) fn expected(&self, object: &ObjectRef, version: Version) -> Version {
+        match self.lock().get(object).map(|entry| &entry.part) {
+            Some(Part::Service { own, .. }) if own.contains(&version) => {
+                own.last().copied().unwrap_or(version)
+            }
+            _ => version,
+        }
+    }
+
+    /// A write to a Service that met the version `met` has made it `made`.
+    pub(crate) fn wrote_service(
+        &self,
+        object: &ObjectRef,
+        met: Version,
+        made: Version,
+        condition: Option<Since>,
+    ) {
+        if let Some(Entry { part: Part::Service { since, own }, .. }) = self.lock().get_mut(object) {
+            *since = condition;
+            if own.last() != Some(&met) {
+                *own = vec![met];
+            }
+            if made != met {
+                own.push(made);
+            }
+            if own.len() > OWN_VERSIONS {
+                own.remove(0);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef, Entry>> {
@@ -82,22 +167,58 @@ impl Seen {
 mod tests {
     use super::*;
 
+    fn object(kind: &'static str) -> ObjectRef {
+        ObjectRef { kind, namespace: "a".into(), name: "b".into() }
+    }
+
     #[test]
     fn what_we_wrote_outlasts_older_watch_events_but_not_a_new_object() {
         let seen = Seen::default();
-        let object = ObjectRef { kind: "IPAddressPool", namespace: "a".into(), name: "b".into() };
-        let status = |text: &str| Status::Config(text.into());
-        seen.wrote(&object, status("never seen"));
-        assert_eq!(seen.status(&object), None);
-        seen.show(object.clone(), Some("1".into()), status("old"));
-        assert_eq!(seen.status(&object), Some((status("old"), false)));
-        seen.wrote(&object, status("new"));
-        seen.show(object.clone(), Some("1".into()), status("old"));
-        assert_eq!(seen.status(&object), Some((status("new"), true)));
-        seen.show(object.clone(), Some("2".into()), status("other"));
-        assert_eq!(seen.status(&object), Some((status("other"), false)));
+        let object = object("IPAddressPool");
+        let status = |text: &str| Value::from(text);
+        seen.wrote_config(&object, status("never seen"));
+        assert_eq!(seen.config(&object), None);
+        seen.show_config(object.clone(), Some("1".into()), status("old"));
+        assert_eq!(seen.config(&object), Some(status("old")));
+        seen.wrote_config(&object, status("new"));
+        seen.show_config(object.clone(), Some("1".into()), status("old"));
+        assert_eq!(seen.config(&object), Some(status("new")));
+        seen.show_config(object.clone(), Some("2".into()), status("other"));
+        assert_eq!(seen.config(&object), Some(status("other")));
         assert_eq!(seen.uid(&object), Some("2".into()));
         seen.forget(&object);
         assert_eq!(seen.uid(&object), None);
+    }
+
+    #[test]
+    fn a_write_meets_what_our_own_writes_have_made() {
+        let seen = Seen::default();
+        let object = object("Service");
+        let at = |second| Some(Since { status: true, time: Timestamp::from_second(second).unwrap() });
+        let show = |version, since| seen.show_service(object.clone(), Some("1".into()), version, since);
+        show(100, None);
+        assert_eq!(seen.expected(&object, 100), 100);
+        seen.wrote_service(&object, 100, 105, at(1));
+        assert_eq!((seen.expected(&object, 100), seen.expected(&object, 105)), (105, 105));
+        assert_eq!(seen.expected(&object, 103), 103, "somebody else's");
+        seen.wrote_service(&object, 105, 110, at(2));
+        assert_eq!((seen.expected(&object, 100), seen.expected(&object, 105)), (110, 110));
+        // The watch lags behind.
+        show(105, at(1));
+        assert_eq!(seen.since(&object, true), Some(Timestamp::from_second(2).unwrap()));
+        assert_eq!(seen.since(&object, false), None);
+        assert_eq!(seen.expected(&object, 100), 110);
+        // It has caught up.
+        show(110, at(2));
+        assert_eq!((seen.expected(&object, 100), seen.expected(&object, 110)), (100, 110));
+        seen.wrote_service(&object, 110, 111, at(2));
+        show(200, None);
+        assert_eq!((seen.expected(&object, 110), seen.since(&object, true)), (110, None));
+        for version in 200..220 {
+            seen.wrote_service(&object, version, version + 1, None);
+        }
+        assert_eq!((seen.expected(&object, 219), seen.expected(&object, 200)), (220, 200));
+        seen.show_service(object.clone(), Some("2".into()), 1, None);
+        assert_eq!(seen.expected(&object, 219), 219, "another Service of the same name");
     }
 }

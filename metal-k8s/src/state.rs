@@ -12,14 +12,20 @@ use metal_core::{config::ObjectRef, name::ObjectKey};
 use serde_json::{Value, json};
 
 use crate::{
-    annotation::ALLOCATED_FROM,
     backend::{Options, Role},
+    parse::CONFIGURATION_STATE,
+    raw,
+    seen::Since,
     sink::{Done, Failure, Job},
-    status::{self, L2Object},
+    status::{self, L2Object, SpeakerState},
+    view,
 };
 
 /// How many events `events.jsonl` keeps.
 const KEPT_EVENTS: usize = 1_000;
+
+/// The part of a state directory where the speakers' own directories are.
+pub(crate) const NODES: &str = "nodes";
 
 /// Where the state of a Service is.
 pub(crate) fn service_path(state: &Path, service: &ObjectKey) -> PathBuf {
@@ -29,6 +35,12 @@ pub(crate) fn service_path(state: &Path, service: &ObjectKey) -> PathBuf {
 /// Where the status of a configuration object is.
 pub(crate) fn object_path(state: &Path, object: &ObjectRef) -> PathBuf {
     state.join("objects").join(object.kind).join(&*object.namespace).join(format!("{}.json", object.name))
+}
+
+/// What the controller keeps of a Service.
+pub(crate) fn service_state(text: &str) -> Result<raw::Service, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 /// Writes into a state directory.
@@ -69,17 +81,15 @@ impl StateWriter {
                     _ => Ok(()),
                 }
             }
-            Job::Assign { service, addresses, pool } => {
-                let mut object = json!({
-                    "apiVersion": "v1",
-                    "kind": "Service",
-                    "metadata": {"namespace": &*service.namespace, "name": &*service.name, "annotations": {}},
-                    "status": {"loadBalancer": {"ingress": status::ingress(addresses, true)}},
+            Job::Assign { service, assignment, .. } => {
+                let path = service_path(state, service);
+                let there = fs::read_to_string(&path).ok().and_then(|text| service_state(&text).ok());
+                let since = there.as_ref().and_then(|there| view::assigned_condition(&there.status));
+                let since = since.and_then(Since::of).filter(|since| {
+                    assignment.condition.as_ref().is_some_and(|condition| condition.status == since.status)
                 });
-                if let Some(pool) = pool {
-                    object["metadata"]["annotations"][ALLOCATED_FROM] = pool.as_str().into();
-                }
-                put(service_path(state, service), &object)
+                let since = since.map_or_else(Timestamp::now, |since| since.time);
+                put(path, &status::service(service, assignment, since, true))
             }
             Job::Config { object, status: wanted } => {
                 let path = object_path(state, object);
@@ -101,6 +111,15 @@ impl StateWriter {
                 let path = object_path(own, &ObjectRef { kind: "ServiceL2Status", namespace, name });
                 let Some(status) = status else { return remove(path) };
                 let (mut main, mut with_status) = object.manifests(status);
+                main["status"] = with_status["status"].take();
+                put(path, &main)
+            }
+            Job::Networks(networks) => {
+                let Role::Speaker { node, .. } = &options.role else { return Ok(()) };
+                let object = SpeakerState { node, namespace: &options.namespace, pod: None };
+                let (namespace, name) = (options.namespace.as_str().into(), object.name().as_str().into());
+                let path = object_path(own, &ObjectRef { kind: CONFIGURATION_STATE, namespace, name });
+                let (mut main, mut with_status) = object.manifests(networks);
                 main["status"] = with_status["status"].take();
                 put(path, &main)
             }

@@ -8,20 +8,22 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use metal_core::{
-    config::ObjectRef,
-    controller::Usage,
+    config::{Held, ObjectRef},
+    controller::{Assignment, Usage},
     event::{Event, Severity},
-    name::{NodeName, ObjectKey},
+    name::{NodeName, ObjectKey, PoolName},
     speaker::Status as L2Status,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    annotation::{ALLOCATED_FROM, POOL_LABELS},
     backend::Pod,
-    crd::ACCEPTED,
-    parse::POOL,
+    crd::{ACCEPTED, HeldAddress, NodeNetwork},
+    parse::{CONFIGURATION_STATE, POOL},
     sink::{ConfigStatus, Count, refusal_text},
+    view::ASSIGNED,
 };
 
 /// The label of a `ServiceL2Status` that names its node.
@@ -36,8 +38,42 @@ pub(crate) fn service_ref(service: &ObjectKey) -> ObjectRef {
     ObjectRef { kind: "Service", namespace: service.namespace.clone(), name: service.name.clone() }
 }
 
+/// What is applied to a Service: list, condition and annotations. Without addresses the list is empty, not left out:
+/// that clears it even after another manager has taken it. `since` is when the condition got its status.
+pub(crate) fn service(
+    service: &ObjectKey,
+    assignment: &Assignment,
+    since: Timestamp,
+    ip_mode: bool,
+) -> Value {
+    let Assignment { addresses, pools, pool_labels, condition } = assignment;
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": &*service.name, "namespace": &*service.namespace},
+        "status": {"loadBalancer": {"ingress": ingress(addresses, ip_mode)}},
+    });
+    let names: Vec<_> = pools.iter().map(PoolName::as_str).collect();
+    if !names.is_empty() {
+        object["metadata"]["annotations"][ALLOCATED_FROM] = names.join(",").into();
+    }
+    if let Some(labels) = pool_labels {
+        object["metadata"]["annotations"][POOL_LABELS] = json!(labels).to_string().into();
+    }
+    if let Some(condition) = condition {
+        object["status"]["conditions"] = json!([{
+            "type": ASSIGNED,
+            "status": if condition.status { "True" } else { "False" },
+            "reason": condition.reason,
+            "message": condition.message,
+            "lastTransitionTime": Time(since),
+        }]);
+    }
+    object
+}
+
 /// `status.loadBalancer.ingress`.
-pub(crate) fn ingress(addresses: &[IpAddr], ip_mode: bool) -> Value {
+fn ingress(addresses: &[IpAddr], ip_mode: bool) -> Value {
     let entry = |ip: &IpAddr| if ip_mode { json!({"ip": ip, "ipMode": "VIP"}) } else { json!({"ip": ip}) };
     addresses.iter().map(entry).collect()
 }
@@ -69,6 +105,10 @@ pub(crate) fn config_status(
             let before = there.get(name).and_then(Value::as_i64).filter(|_| unknown);
             value[name] = before.unwrap_or_else(|| i64::try_from(count).unwrap_or(i64::MAX)).into();
         }
+        let held = if unknown { there.get("held").cloned() } else { held(&status.held) };
+        if let Some(held) = held {
+            value["held"] = held;
+        }
     }
     match &status.refusals {
         Some(refusals) => {
@@ -96,13 +136,32 @@ pub(crate) fn config_status(
 /// Whether writing `wanted` would change nothing of what we own in `there`.
 pub(crate) fn same_config_status(wanted: &Value, there: &Value) -> bool {
     let Some(wanted) = wanted.as_object() else { return false };
+    let nothing = Value::Null;
+    let held = |held: Option<&Value>| held.filter(|held| **held != nothing && **held != json!([])).cloned();
+    if held(wanted.get("held")) != held(there.get("held")) {
+        return false;
+    }
     wanted.iter().all(|(name, value)| match name.as_str() {
         "conditions" => accepted(there) == value.get(0),
         name => there.get(name) == Some(value),
     })
 }
 
-fn accepted(status: &Value) -> Option<&Value> {
+/// `IPAddressPool.status.held`; left out when it is empty.
+fn held(held: &[Held]) -> Option<Value> {
+    let entry = |held: &Held| {
+        json!(HeldAddress {
+            address: held.address.to_string(),
+            namespace: held.service.namespace.to_string(),
+            name: held.service.name.to_string(),
+            until: held.until,
+        })
+    };
+    (!held.is_empty()).then(|| held.iter().map(entry).collect())
+}
+
+/// The condition `Accepted` of a configuration object.
+pub(crate) fn accepted(status: &Value) -> Option<&Value> {
     status.get("conditions")?.as_array()?.iter().find(|condition| condition["type"] == ACCEPTED)
 }
 
@@ -181,8 +240,7 @@ impl L2Object<'_> {
             NAMESPACE_LABEL: label(&self.service.namespace),
         });
         if let Some(pod) = self.pod {
-            let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid});
-            main["metadata"]["ownerReferences"] = json!([owner]);
+            main["metadata"]["ownerReferences"] = json!([owner(pod)]);
         }
         let interfaces: Vec<_> = status.interfaces.iter().map(|name| json!({"name": name})).collect();
         let status = head(json!({"status": {
@@ -193,6 +251,46 @@ impl L2Object<'_> {
         }}));
         (main, status)
     }
+}
+
+/// The `ConfigurationState` of a speaker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpeakerState<'a> {
+    pub(crate) node: &'a NodeName,
+    pub(crate) namespace: &'a str,
+    pub(crate) pod: Option<&'a Pod>,
+}
+
+impl SpeakerState<'_> {
+    /// MetalLB's name for it.
+    pub(crate) fn name(&self) -> String {
+        format!("speaker-{}", self.node)
+    }
+
+    /// The object without its status, and with nothing but its status: they are written apart.
+    pub(crate) fn manifests(&self, networks: &[NodeNetwork]) -> (Value, Value) {
+        let head = || {
+            json!({
+                "apiVersion": "metallb.io/v1beta1",
+                "kind": CONFIGURATION_STATE,
+                "metadata": {"name": self.name(), "namespace": self.namespace},
+            })
+        };
+        let (mut main, mut status) = (head(), head());
+        main["metadata"]["labels"] = json!({
+            "metallb.io/component-type": "speaker",
+            "metallb.io/node-name": label(self.node.as_str()),
+        });
+        if let Some(pod) = self.pod {
+            main["metadata"]["ownerReferences"] = json!([owner(pod)]);
+        }
+        status["status"] = json!({"networks": networks});
+        (main, status)
+    }
+}
+
+fn owner(pod: &Pod) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid})
 }
 
 /// `text` as the value of a label; what is too long for one is replaced by its hash.

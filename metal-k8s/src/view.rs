@@ -3,17 +3,28 @@
 //! What an API server would have defaulted is defaulted here too, so that a manifest means the same from a
 //! file.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_core::{
     name::{ObjectKey, PoolName},
     request::Request,
-    view::{Created, Endpoint, EndpointSlice, Family, FamilyPolicy, Node, Scope, Service, TrafficPolicy},
+    selector::Labels,
+    sharing::{Backend, Port, Protocol, Sharing},
+    view::{
+        Condition, Created, Endpoint, EndpointSlice, Family, FamilyPolicy, Network, Node, Scope, Service,
+        TrafficPolicy, Version,
+    },
 };
 
-use crate::{annotation, raw};
+use crate::{
+    annotation,
+    backend::{Options, Role},
+    crd, raw,
+};
 
+/// The condition of a Service that says whether it has its addresses.
+pub(crate) const ASSIGNED: &str = "Assigned";
 /// The namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 /// The label of an EndpointSlice that names its Service.
@@ -30,41 +41,97 @@ pub(crate) fn created(meta: &ObjectMeta) -> Created {
     meta.creation_timestamp.as_ref().map(|time| time.0.as_second())
 }
 
-/// A Service; `class` is the load balancer class that is ours.
-pub(crate) fn service(raw: raw::Service, class: Option<&str>) -> Service {
-    let raw::Service { metadata, spec, status } = raw;
-    let family_policy = family_policy(spec.ip_family_policy.as_deref());
+/// The version of an object; 0 when it has none.
+pub(crate) fn version(meta: &ObjectMeta) -> Version {
+    meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// A Service, as far as the daemon needs it.
+pub(crate) fn service(raw: raw::Service, options: &Options) -> Service {
+    let raw::Service { metadata, spec, status, written_by } = raw;
     let annotations = metadata.annotations.as_ref();
-    let request = Request::parse(
-        annotation::get(annotations, "loadBalancerIPs"),
-        spec.load_balancer_ip.as_deref(),
-        annotation::get(annotations, "address-pool"),
-    );
+    let traffic_policy = match spec.external_traffic_policy.as_deref() {
+        Some("Local") => TrafficPolicy::Local,
+        _ => TrafficPolicy::Cluster,
+    };
+    let announced = Service {
+        scope: scope(&spec, options.class.as_deref()),
+        traffic_policy,
+        assigned: assigned(&status),
+        assigned_from: assigned_from(annotations),
+        pool_labels: pool_labels(annotations),
+        families: Vec::new(),
+        ..Service::default()
+    };
+    if options.role != Role::Controller {
+        return Service { labels: metadata.labels.unwrap_or_default(), ..announced };
+    }
+    let family_policy = family_policy(spec.ip_family_policy.as_deref());
     Service {
+        version: version(&metadata),
         created: created(&metadata),
-        scope: scope(&spec, class),
         families: families(&spec, family_policy),
         family_policy,
-        traffic_policy: match spec.external_traffic_policy.as_deref() {
-            Some("Local") => TrafficPolicy::Local,
-            _ => TrafficPolicy::Cluster,
-        },
-        request,
-        assigned: assigned(&status),
-        assigned_from: assigned_from(&metadata),
+        request: Request::parse(
+            annotation::get(annotations, "loadBalancerIPs"),
+            spec.load_balancer_ip.as_deref(),
+            annotation::get(annotations, "address-pool"),
+        ),
+        sharing: sharing(annotations, &spec, traffic_policy),
+        reassigns: annotations.and_then(|all| all.get(annotation::REASSIGN_POLICY)).map(String::as_str)
+            == Some("Immediate"),
+        condition: assigned_condition(&status).map(|condition| Condition {
+            status: condition.status == "True",
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        }),
+        written_by: written_by.map(Arc::from),
         labels: metadata.labels.unwrap_or_default(),
+        ..announced
     }
 }
 
 /// The IP entries of a Service's status. Host names are somebody else's.
-pub(crate) fn assigned(status: &raw::ServiceStatus) -> Vec<IpAddr> {
+fn assigned(status: &raw::ServiceStatus) -> Vec<IpAddr> {
     status.load_balancer.ingress.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok()).collect()
 }
 
-/// The pool that a Service's addresses came from.
-pub(crate) fn assigned_from(meta: &ObjectMeta) -> Option<PoolName> {
-    let pool = meta.annotations.as_ref()?.get(annotation::ALLOCATED_FROM)?;
-    (!pool.is_empty()).then(|| PoolName::from(pool.as_str()))
+/// The pools that a Service's addresses came from.
+fn assigned_from(annotations: Option<&BTreeMap<String, String>>) -> Vec<PoolName> {
+    let pools = annotations.and_then(|all| all.get(annotation::ALLOCATED_FROM)).map_or("", String::as_str);
+    pools.split(',').map(str::trim).filter(|pool| !pool.is_empty()).map(PoolName::from).collect()
+}
+
+/// The last known labels of a pool that is gone. Whoever has spoilt the annotation has lost them.
+fn pool_labels(annotations: Option<&BTreeMap<String, String>>) -> Option<Labels> {
+    serde_json::from_str(annotations?.get(annotation::POOL_LABELS)?).ok()
+}
+
+/// The condition `Assigned` of a Service.
+pub(crate) fn assigned_condition(status: &raw::ServiceStatus) -> Option<&raw::Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == ASSIGNED)
+}
+
+/// How a Service wants to share its addresses.
+fn sharing(
+    annotations: Option<&BTreeMap<String, String>>,
+    spec: &raw::ServiceSpec,
+    policy: TrafficPolicy,
+) -> Option<Sharing> {
+    let key = annotation::get(annotations, "allow-shared-ip")?;
+    let backend = match policy {
+        TrafficPolicy::Cluster => Backend::Anywhere,
+        TrafficPolicy::Local => Backend::local(&spec.selector),
+    };
+    let port = |port: &raw::ServicePort| Port {
+        protocol: match port.protocol.as_deref() {
+            Some("UDP") => Protocol::Udp,
+            Some("SCTP") => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        },
+        number: port.port,
+    };
+    Sharing::new(key, backend, spec.ports.iter().map(port))
 }
 
 /// An EndpointSlice; `None` when it belongs to no Service.
@@ -85,15 +152,33 @@ pub(crate) fn endpoint_slice(raw: raw::EndpointSlice) -> Option<EndpointSlice> {
     })
 }
 
-/// A Node.
-pub(crate) fn node(raw: raw::Node) -> Node {
+/// A Node, as far as the daemon needs it.
+pub(crate) fn node(raw: raw::Node, role: &Role) -> Node {
     let unavailable = |condition: &raw::NodeCondition| {
         condition.type_ == "NetworkUnavailable" && condition.status == "True"
     };
-    Node {
-        network_unavailable: raw.status.conditions.iter().any(unavailable),
-        labels: raw.metadata.labels.unwrap_or_default(),
+    match role {
+        Role::Controller => {
+            let addresses = raw.status.addresses.iter().filter_map(|entry| entry.address.parse().ok());
+            Node { addresses: addresses.collect(), ..Node::default() }
+        }
+        Role::Speaker { .. } => Node {
+            network_unavailable: raw.status.conditions.iter().any(unavailable),
+            labels: raw.metadata.labels.unwrap_or_default(),
+            addresses: Vec::new(),
+        },
     }
+}
+
+/// What a speaker says about the networks of its node. What cannot be read is as good as absent.
+pub(crate) fn network(networks: &[crd::NodeNetwork]) -> Network {
+    let mut network = Network::default();
+    for entry in networks {
+        network.addresses.extend(entry.addresses.iter().filter_map(|text| text.parse::<IpAddr>().ok()));
+        network.subnets.extend(entry.subnets.iter().filter_map(|text| text.parse::<ipnet::IpNet>().ok()));
+        network.gateways.extend(entry.gateways.iter().filter_map(|text| text.parse::<IpAddr>().ok()));
+    }
+    network
 }
 
 fn scope(spec: &raw::ServiceSpec, class: Option<&str>) -> Scope {
@@ -145,40 +230,92 @@ mod tests {
 
     use super::*;
 
+    fn options() -> Options {
+        Options::new(Role::Controller)
+    }
+
     fn of(object: Value) -> Service {
-        service(serde_json::from_value(object).unwrap(), None)
+        service(serde_json::from_value(object).unwrap(), &options())
     }
 
     fn spec(spec: Value) -> Service {
         of(json!({"metadata": {"name": "a"}, "spec": spec}))
     }
 
+    fn whole() -> Value {
+        json!({
+            "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "1970-01-01T00:01:40Z",
+                "resourceVersion": "77", "labels": {"app": "web"},
+                "managedFields": [{"manager": "other", "fieldsV1": {"f:status": {"f:loadBalancer": {}}}}],
+                "annotations": {"metallb.universe.tf/address-pool": "gold", "metallb.io/loadBalancerIPs": "192.0.2.7",
+                    "metallb.io/ip-allocated-from-pool": "silver, gold", "metallb.universe.tf/allow-shared-ip": "k",
+                    "metallb.io/reassignPolicy": "Immediate", "metallb.io/pool-labels": "{\"zone\":\"a\"}"}},
+            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"],
+                "ipFamilyPolicy": "RequireDualStack", "externalTrafficPolicy": "Local", "selector": {"b": "2", "a": "1"},
+                "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}, {"port": 53, "protocol": "TCP", "name": "x"}]},
+            "status": {"loadBalancer": {"ingress": [{"hostname": "x"}, {"ip": "192.0.2.7", "ipMode": "VIP"}, {"ip": "?"}]},
+                "conditions": [{"type": "Other", "status": "True"}, {"type": "Assigned", "status": "False",
+                    "reason": "PoolExhausted", "message": "full", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        })
+    }
+
+    fn announced() -> Service {
+        Service {
+            labels: [("app".into(), "web".into())].into(),
+            traffic_policy: TrafficPolicy::Local,
+            families: vec![],
+            assigned: vec!["192.0.2.7".parse().unwrap()],
+            assigned_from: vec!["silver".into(), "gold".into()],
+            pool_labels: Some([("zone".into(), "a".into())].into()),
+            ..Service::default()
+        }
+    }
+
     #[test]
     fn everything_that_counts_of_a_service() {
-        let service = of(json!({
-            "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "1970-01-01T00:01:40Z",
-                "labels": {"app": "web"},
-                "annotations": {"metallb.universe.tf/address-pool": "gold", "metallb.io/loadBalancerIPs": "192.0.2.7",
-                    "metallb.io/ip-allocated-from-pool": "silver"}},
-            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"],
-                "ipFamilyPolicy": "RequireDualStack", "externalTrafficPolicy": "Local"},
-            "status": {"loadBalancer": {"ingress": [{"hostname": "x"}, {"ip": "192.0.2.7", "ipMode": "VIP"}, {"ip": "?"}]}},
-        }));
         let ip: IpAddr = "192.0.2.7".parse().unwrap();
+        let port = |protocol| Port { protocol, number: 53 };
         assert_eq!(
-            service,
+            of(whole()),
             Service {
+                version: 77,
                 created: Some(100),
-                labels: [("app".into(), "web".into())].into(),
-                scope: Scope::Ours,
                 families: vec![Family::V4, Family::V6],
                 family_policy: FamilyPolicy::RequireDualStack,
-                traffic_policy: TrafficPolicy::Local,
-                request: Ok(Request { addresses: vec![ip], pool: Some("gold".into()) }),
-                assigned: vec![ip],
-                assigned_from: Some("silver".into()),
+                request: Ok(Request { addresses: vec![ip.into()], pool: Some("gold".into()) }),
+                sharing: Some(Sharing {
+                    key: "k".into(),
+                    backend: Backend::Local("a=1,b=2".into()),
+                    ports: [port(Protocol::Tcp), port(Protocol::Udp)].into(),
+                }),
+                reassigns: true,
+                condition: Some(Condition {
+                    status: false,
+                    reason: "PoolExhausted".into(),
+                    message: "full".into()
+                }),
+                written_by: Some("other".into()),
+                ..announced()
             }
         );
+    }
+
+    #[test]
+    fn a_speaker_holds_only_what_it_announces_by() {
+        let options = Options::new(Role::Speaker { node: "n1".into(), pod: None });
+        assert_eq!(service(serde_json::from_value(whole()).unwrap(), &options), announced());
+    }
+
+    #[test]
+    fn what_is_no_sharing_and_no_pool_label() {
+        let annotated =
+            |key: &str, value: &str| of(json!({"metadata": {"name": "a", "annotations": {key: value}}}));
+        assert_eq!(annotated("metallb.io/allow-shared-ip", "").sharing, None);
+        let sharing = annotated("metallb.io/allow-shared-ip", "k").sharing.unwrap();
+        assert_eq!((sharing.backend, sharing.ports.len()), (Backend::Anywhere, 0));
+        assert_eq!(annotated("metallb.io/pool-labels", "zone=a").pool_labels, None);
+        assert_eq!(annotated("metallb.io/ip-allocated-from-pool", " ,").assigned_from, vec![]);
+        assert!(!annotated("metallb.io/reassignPolicy", "Never").reassigns);
     }
 
     #[test]
@@ -199,7 +336,8 @@ mod tests {
         ];
         for (spec, class, expected) in cases {
             let raw = serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": spec})).unwrap();
-            assert_eq!(service(raw, class).scope, expected, "{spec} {class:?}");
+            let options = Options { class: class.map(Into::into), ..options() };
+            assert_eq!(service(raw, &options).scope, expected, "{spec} {class:?}");
         }
     }
 
@@ -256,10 +394,32 @@ mod tests {
         let node = |status: &str| {
             let object = json!({"metadata": {"name": "n1", "labels": {"zone": "a"}},
                 "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "NetworkUnavailable", "status": status}]}});
-            node(serde_json::from_value(object).unwrap())
+            node(serde_json::from_value(object).unwrap(), &Role::Speaker { node: "n1".into(), pod: None })
         };
         assert!(node("True").network_unavailable);
         assert!(!node("False").network_unavailable);
         assert_eq!(node("Unknown").labels["zone"], "a");
+    }
+
+    #[test]
+    fn the_network_of_nodes() {
+        let object = json!({"metadata": {"name": "n1", "labels": {"zone": "a"}}, "status": {"addresses": [
+            {"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": "192.0.2.7"},
+            {"type": "ExternalIP", "address": "2001:db8::7"}]}});
+        let node = node(serde_json::from_value(object).unwrap(), &Role::Controller);
+        let addresses = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+        assert_eq!(node, Node { addresses, ..Node::default() });
+        let object = json!({"metadata": {"name": "speaker-n1"}, "status": {"result": "Valid", "networks": [
+            {"interface": "eth0", "addresses": ["192.0.2.7", "?"], "subnets": ["192.0.2.0/24"]},
+            {"interface": "eth1", "gateways": ["2001:db8::1"]}]}});
+        let state: raw::ConfigurationState = serde_json::from_value(object).unwrap();
+        assert_eq!(
+            network(&state.status.networks),
+            Network {
+                addresses: vec!["192.0.2.7".parse().unwrap()],
+                subnets: vec!["192.0.2.0/24".parse().unwrap()],
+                gateways: vec!["2001:db8::1".parse().unwrap()],
+            }
+        );
     }
 }

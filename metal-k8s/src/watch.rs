@@ -30,8 +30,8 @@ use crate::{
     backend::{Options, Role},
     change::Change,
     legacy, parse, raw,
-    seen::{Seen, Status},
-    view,
+    seen::{Seen, Since},
+    status, view,
 };
 
 /// Objects per page of a list: what bounds the memory of a relist.
@@ -41,7 +41,7 @@ const PAGE: u32 = 100;
 pub(crate) fn start(client: &Client, options: &Options, seen: &Seen, changes: &mpsc::Sender<Change>) {
     let all = watcher::Config::default().page_size(PAGE);
     let watches = Watches {
-        context: Context { class: options.class.clone(), seen: seen.clone(), changes: changes.clone() },
+        context: Context { options: options.clone(), seen: seen.clone(), changes: changes.clone() },
         left: Arc::new(AtomicUsize::new(0)),
         begun: Vec::new(),
     };
@@ -54,11 +54,16 @@ pub(crate) fn start(client: &Client, options: &Options, seen: &Seen, changes: &m
         let one = all.clone().fields(&format!("metadata.name={name}"));
         watches = watches.with::<raw::ConfigMap>(Api::namespaced(client.clone(), namespace), one);
     }
-    if matches!(options.role, Role::Speaker { .. }) {
-        watches = watches
+    watches = match options.role {
+        Role::Controller => watches
+            .with::<raw::Reservation>(Api::namespaced(client.clone(), namespace), all.clone())
+            .with::<raw::ConfigurationState>(Api::namespaced(client.clone(), namespace), all.clone())
+            .with::<raw::Namespace>(Api::all(client.clone()), all.clone())
+            .with::<raw::Node>(Api::all(client.clone()), all),
+        Role::Speaker { .. } => watches
             .with::<raw::EndpointSlice>(Api::all(client.clone()), all.clone())
-            .with::<raw::Node>(Api::all(client.clone()), all);
-    }
+            .with::<raw::Node>(Api::all(client.clone()), all),
+    };
     watches.spawn();
 }
 
@@ -73,7 +78,7 @@ trait Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send
 
 #[derive(Clone)]
 struct Context {
-    class: Option<String>,
+    options: Options,
     seen: Seen,
     changes: mpsc::Sender<Change>,
 }
@@ -217,7 +222,7 @@ struct Trouble {
 
 impl Trouble {
     fn tell<K: Kind>(&mut self, error: &watcher::Error) {
-        if status(error).is_some_and(|status| status.code == 410) {
+        if answer(error).is_some_and(|status| status.code == 410) {
             return; // Ordinary: the server has forgotten where we were, so everything is listed again.
         }
         let text = explain::<K>(error);
@@ -237,7 +242,7 @@ impl Trouble {
 
 fn explain<K: Kind>(error: &watcher::Error) -> String {
     let plural = K::plural(&());
-    match status(error) {
+    match answer(error) {
         Some(status) if status.code == 403 => format!(
             "not ready: the API server forbids to watch {plural}: {}; grant list and watch to this service account (deploy/ has the roles)",
             status.message
@@ -270,10 +275,10 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 
 fn is_missing(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(_))
-        && status(error).is_some_and(|status| status.code == 404)
+        && answer(error).is_some_and(|status| status.code == 404)
 }
 
-fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
+fn answer(error: &watcher::Error) -> Option<&kube::core::Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -287,11 +292,12 @@ impl Kind for raw::Service {
     fn change(self, context: &Context) -> Change {
         let key = key(&self);
         let uid = self.metadata.uid.clone();
-        let service = view::service(self, context.class.as_deref());
-        let object = ObjectRef { kind: "Service", namespace: key.namespace.clone(), name: key.name.clone() };
-        let status =
-            Status::Service { addresses: service.assigned.clone(), pool: service.assigned_from.clone() };
-        context.seen.show(object, uid, status);
+        let since = match context.options.role {
+            Role::Controller => view::assigned_condition(&self.status).and_then(Since::of),
+            Role::Speaker { .. } => None,
+        };
+        let service = view::service(self, &context.options);
+        context.seen.show_service(status::service_ref(&key), uid, service.version, since);
         Change::Service(key, Some(service))
     }
 
@@ -312,8 +318,9 @@ impl Kind for raw::EndpointSlice {
 }
 
 impl Kind for raw::Node {
-    fn change(self, _: &Context) -> Change {
-        Change::Node(NodeName::from(&*key(&self).name), Some(view::node(self)))
+    fn change(self, context: &Context) -> Change {
+        let name = NodeName::from(&*key(&self).name);
+        Change::Node(name, Some(view::node(self, &context.options.role)))
     }
 
     fn gone(key: ObjectKey, _: &Context) -> Change {
@@ -328,6 +335,39 @@ impl Kind for raw::Pool {
 
     fn gone(key: ObjectKey, context: &Context) -> Change {
         Change::Config(context.forget(parse::POOL, key), None)
+    }
+}
+
+impl Kind for raw::Reservation {
+    fn change(self, context: &Context) -> Change {
+        let spec = parse::reservation_value(self.spec);
+        config(parse::RESERVATION, &self.metadata, spec, self.status, context)
+    }
+
+    fn gone(key: ObjectKey, context: &Context) -> Change {
+        Change::Config(context.forget(parse::RESERVATION, key), None)
+    }
+}
+
+impl Kind for raw::Namespace {
+    fn change(self, _: &Context) -> Change {
+        Change::Namespace(key(&self).name, Some(self.metadata.labels.unwrap_or_default()))
+    }
+
+    fn gone(key: ObjectKey, _: &Context) -> Change {
+        Change::Namespace(key.name, None)
+    }
+}
+
+impl Kind for raw::ConfigurationState {
+    fn change(self, _: &Context) -> Change {
+        let object = parse::reference(parse::CONFIGURATION_STATE, &self.metadata);
+        Change::Network(object, Some(view::network(&self.status.networks)))
+    }
+
+    fn gone(key: ObjectKey, _: &Context) -> Change {
+        let ObjectKey { namespace, name } = key;
+        Change::Network(ObjectRef { kind: parse::CONFIGURATION_STATE, namespace, name }, None)
     }
 }
 
@@ -361,8 +401,13 @@ fn config(
     context: &Context,
 ) -> Change {
     let object = parse::reference(kind, meta);
-    context.seen.show(object.clone(), meta.uid.clone(), Status::Config(status));
-    Change::Config(object, Some(parse::object(meta, spec)))
+    if context.options.role != Role::Controller {
+        // Only the controller writes it, and says what was in force.
+        return Change::Config(object, Some(parse::object(meta, spec, &serde_json::Value::Null)));
+    }
+    let value = parse::object(meta, spec, &status);
+    context.seen.show_config(object.clone(), meta.uid.clone(), status);
+    Change::Config(object, Some(value))
 }
 
 #[cfg(test)]

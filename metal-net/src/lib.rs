@@ -2,6 +2,8 @@
 //!
 //! * [`packet`]: Ethernet frames in and out of one interface, filtered in the kernel ([`PacketSocket`]).
 //! * [`link`]: the host's interfaces and addresses, and every change of them ([`LinkMonitor`]).
+//! * [`gateway`]: the host's default routers ([`GatewayMonitor`]).
+//! * [`clock`]: a clock that counts suspension.
 //! * [`isolation`], [`namespace`], [`network`], [`process`]: a LAN of network namespaces on one host, for the lab and
 //!   for tests ([`isolate`], [`Namespace`], [`Network`], [`Child`]).
 //!
@@ -32,6 +34,8 @@
 //!
 //! `unsafe` is allowed here and nowhere else in the project. Each block says why it is sound.
 
+pub mod clock;
+pub mod gateway;
 pub mod isolation;
 pub mod link;
 pub mod namespace;
@@ -42,6 +46,7 @@ pub mod process;
 mod poll;
 mod socket;
 
+pub use gateway::{GatewayMonitor, Gateways};
 pub use isolation::{Isolation, IsolationError, isolate};
 pub use link::{LinkEvent, LinkMonitor};
 pub use namespace::Namespace;

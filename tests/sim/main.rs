@@ -3,6 +3,7 @@
 
 mod failover;
 mod hostile;
+mod lease;
 mod links;
 mod objects;
 mod partition;

@@ -41,7 +41,8 @@ fn random_trifles_move_nothing() {
     each_seed("random_trifles", trifles);
 }
 
-fn each_seed(test: &str, run: impl Fn(u64)) {
+/// Runs a test with each seed of the range.
+pub(crate) fn each_seed(test: &str, run: impl Fn(u64)) {
     let (first, last) = seeds();
     for seed in first..last {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use metal_core::{
-    config::{L2AdvertisementSpec, Object, ObjectRef, PoolSpec, Spec},
+    config::{L2AdvertisementSpec, Object, ObjectRef, ObjectStatus, PoolSpec, Spec},
     name::{NodeName, ObjectKey},
     selector::Labels,
     speaker::Input,
@@ -46,7 +46,7 @@ impl Cluster {
     /// Adds a Service with an address and an endpoint on each of `nodes`.
     pub fn serve(&mut self, name: &str, address: IpAddr, nodes: &[&str]) {
         let service =
-            Service { assigned: vec![address], assigned_from: Some("first".into()), ..Service::default() };
+            Service { assigned: vec![address], assigned_from: vec!["first".into()], ..Service::default() };
         self.services.insert(name.into(), service);
         self.endpoints.insert(name.into(), nodes.iter().map(|node| (*node).into()).collect());
     }
@@ -64,7 +64,10 @@ impl Cluster {
     /// Replaces a configuration object.
     pub fn configure(&mut self, kind: &'static str, name: &str, spec: Spec) {
         let key = ObjectRef { kind, namespace: "metallb-system".into(), name: name.into() };
-        self.config.insert(key, Object { created: None, labels: Labels::new(), spec });
+        self.config.insert(
+            key,
+            Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() },
+        );
     }
 }
 

@@ -19,6 +19,13 @@ impl Clock {
         Instant::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// The time at its origin, in microseconds since 1970.
+    #[must_use]
+    pub fn epoch(self) -> u64 {
+        let now = time::SystemTime::now().duration_since(time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.saturating_sub(self.0.elapsed()).as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Waits until `deadline`; for ever without one.
     pub async fn until(self, deadline: Option<Instant>) {
         match deadline {

@@ -1,7 +1,9 @@
 //! `metal-controller`: gives addresses to Services.
 
 mod driver;
+mod election;
 mod metrics;
+mod term;
 
 use std::process::ExitCode;
 
@@ -16,11 +18,16 @@ use metal_daemon::Common;
 struct Args {
     #[command(flatten)]
     common: Common,
+
+    /// Elect one of several replicas by a Lease, and do nothing but wait unless elected; by default in a cluster, but
+    /// not with --manifests
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    leader_elect: Option<bool>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Args { common } = Args::parse();
-    common.start_logs();
-    metal_daemon::exit_code(driver::run(common).await)
+    let args = Args::parse();
+    args.common.start_logs();
+    metal_daemon::exit_code(driver::run(args).await)
 }

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         .await?;
     }
     let mut lan = spawn(setup(node)?, clock, lan_orders, lan_reports)?;
-    let (mut changes, sink) = backend.start()?;
+    let (mut changes, sink) = backend.start(None)?;
     let mut key = tokio::spawn(async move { backend.beacon_key().await });
     let mut missing = Missing { list: true, key: true };
     let mut outbox = Outbox { sink, metrics };
@@ -156,8 +156,8 @@ fn input(change: Change) -> Option<Input<'static>> {
             warn!("{problem}");
             return None;
         }
-        // Only the controller writes Services.
-        Change::Written { .. } => return None,
+        // For the controller.
+        Change::Written { .. } | Change::Namespace(..) | Change::Network(..) => return None,
     })
 }
 
@@ -202,6 +202,7 @@ impl Outbox {
                      answers for: look for a host that has the address configured"
                 );
             }
+            Report::Networks(networks) => self.sink.networks(networks),
             Report::Note(note) => info!("{note}"),
         }
         self.metrics.client.errors_so_far(self.sink.errors());

@@ -21,7 +21,7 @@ use metal_core::{
 };
 use metal_daemon::Clock;
 use metal_net::{
-    Filter, LinkEvent, LinkMonitor, PacketSocket,
+    Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket,
     packet::{is_full, is_gone},
 };
 use tokio::{
@@ -30,7 +30,10 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use crate::report::{Counters, Report};
+use crate::{
+    networks::Networks,
+    report::{Counters, Report},
+};
 
 /// What the rest of the process tells the LAN thread.
 pub(crate) enum Order {
@@ -66,6 +69,8 @@ async fn serve(
     let links = LinkMonitor::open().context("cannot watch the network interfaces through netlink")?;
     let lan = Rc::new(Lan::new(setup, clock, reports));
     spawn_local(watch_links(Rc::clone(&lan), links));
+    let gateways = GatewayMonitor::open().context("cannot watch the routes through netlink")?;
+    spawn_local(watch_gateways(Rc::clone(&lan), gateways));
     loop {
         lan.turn();
         if lan.stopped.get() {
@@ -93,7 +98,10 @@ async fn watch_links(lan: Rc<Lan>, mut links: LinkMonitor) {
         match links.next().await {
             Ok(LinkEvent::Upsert(index, link)) => lan.link(index, Some(link)),
             Ok(LinkEvent::Removed(index)) => lan.link(index, None),
-            Ok(LinkEvent::Synced) => debug!("all network interfaces are known"),
+            Ok(LinkEvent::Synced) => {
+                debug!("all network interfaces are known");
+                lan.networks(Networks::links_known);
+            }
             Err(error) => {
                 warn!("cannot list the network interfaces: {error}; trying again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -103,11 +111,24 @@ async fn watch_links(lan: Rc<Lan>, mut links: LinkMonitor) {
     }
 }
 
+async fn watch_gateways(lan: Rc<Lan>, mut gateways: GatewayMonitor) {
+    loop {
+        match gateways.next().await {
+            Ok(gateways) => lan.networks(|networks| networks.gateways(gateways)),
+            Err(error) => {
+                warn!("cannot list the default routes: {error}; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
 /// Both machines and the sockets.
 struct Lan {
     clock: Clock,
     machines: RefCell<Machines>,
     sockets: RefCell<BTreeMap<LinkIndex, Sockets>>,
+    networks: RefCell<Networks>,
     reports: mpsc::UnboundedSender<Report>,
     /// Wakes the main loop when a frame or a link has moved a deadline.
     moved: Notify,
@@ -162,6 +183,7 @@ impl Lan {
             clock,
             machines: RefCell::new(Machines { speaker: Speaker::new(setup), announcer: Announcer::new() }),
             sockets: RefCell::default(),
+            networks: RefCell::default(),
             reports,
             moved: Notify::new(),
             stopped: Cell::new(false),
@@ -183,7 +205,17 @@ impl Lan {
         self.machines.borrow_mut().speaker.handle_input(self.clock.now(), input);
     }
 
+    /// Takes news of the networks and passes them on.
+    fn networks(&self, news: impl FnOnce(&mut Networks)) {
+        let mut networks = self.networks.borrow_mut();
+        news(&mut networks);
+        if let Some(said) = networks.report() {
+            self.report(Report::Networks(said));
+        }
+    }
+
     fn link(&self, index: LinkIndex, link: Option<Link>) {
+        self.networks(|networks| networks.link(index, link.as_ref()));
         let mac = link.as_ref().filter(|link| link.is_running()).map(|link| link.mac);
         let now = self.clock.now();
         let mut machines = self.machines.borrow_mut();

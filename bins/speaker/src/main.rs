@@ -3,6 +3,7 @@
 mod driver;
 mod lan;
 mod metrics;
+mod networks;
 mod report;
 
 use std::{path::PathBuf, process::ExitCode};

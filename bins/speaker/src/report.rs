@@ -11,6 +11,7 @@ use metal_core::{
     speaker::{Speaker, Status},
     view::Mac,
 };
+use metal_k8s::crd::NodeNetwork;
 
 /// One report, in the order in which things happened.
 pub(crate) enum Report {
@@ -22,6 +23,8 @@ pub(crate) enum Report {
     Verdict { object: ObjectRef, refusals: Vec<Refusal> },
     /// A stranger answers for an address of ours.
     Conflict { link: String, address: Ipv4Addr, mac: Mac },
+    /// The networks that the node is in.
+    Networks(Vec<NodeNetwork>),
     /// A change of state, for the log.
     Note(String),
 }

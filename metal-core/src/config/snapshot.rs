@@ -7,6 +7,7 @@ use super::{L2Advertisement, ObjectRef, Pool, Reservation};
 use crate::{
     name::PoolName,
     net::{AddressRange, RangeMap},
+    selector::Labels,
 };
 
 /// The configuration in force: always valid, cheap to read.
@@ -74,13 +75,21 @@ impl Snapshot {
         self.pools.get(&pool.name).into_iter().flat_map(|entry| entry.advertisements.values())
     }
 
-    /// The advertisements of a pool that may be gone: those that are about it by name, or about every pool.
+    /// The advertisements of a pool that may be gone: those that are about it by name, by its labels, or about every
+    /// pool. A pool that is still there speaks for itself; `labels` are the last known ones of one that is not.
     ///
     /// For addresses in use that lie outside every pool now.
-    pub fn advertisements_naming(&self, name: &PoolName) -> impl Iterator<Item = &Arc<L2Advertisement>> {
-        self.advertisements
-            .values()
-            .filter(move |entry| entry.selects_every_pool() || entry.pools.contains(name))
+    pub fn advertisements_of_former<'a>(
+        &'a self,
+        name: &'a PoolName,
+        labels: Option<&'a Labels>,
+    ) -> impl Iterator<Item = &'a Arc<L2Advertisement>> {
+        let labels = self.pool(name).map(|pool| &pool.labels).or(labels);
+        self.advertisements.values().filter(move |entry| {
+            entry.selects_every_pool()
+                || entry.pools.contains(name)
+                || labels.is_some_and(|labels| entry.selects_pool(name, labels))
+        })
     }
 
     /// Whether this advertisement is in force.

@@ -305,9 +305,13 @@ fn an_advertisement_selects_pools_by_name_by_label_or_all() {
 
     configuration.apply(pool_ref("labelled"), None);
     let gone = PoolName::from("labelled");
-    let naming: Vec<_> =
-        configuration.snapshot().advertisements_naming(&gone).map(|found| &*found.object.name).collect();
-    assert_eq!(naming, ["all", "both", "named"]);
+    let former = |labels: Option<&Labels>| -> Vec<String> {
+        let former = configuration.snapshot().advertisements_of_former(&gone, labels);
+        former.map(|found| found.object.name.to_string()).collect()
+    };
+    assert_eq!(former(None), ["all", "both", "named"]);
+    let last_known = Labels::from([("zone".into(), "a".into())]);
+    assert_eq!(former(Some(&last_known)), ["all", "both", "label", "named"]);
 }
 
 #[test]

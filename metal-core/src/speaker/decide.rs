@@ -18,7 +18,7 @@ use crate::{
     name::PoolName,
     ownership::{Change, Place, Rival, Situation},
     time::Instant,
-    view::{Family, LinkIndex},
+    view::{Family, LinkIndex, Service},
 };
 
 impl Speaker {
@@ -112,15 +112,16 @@ impl Speaker {
         let carrier = |key| {
             let service = self.services.get(key)?;
             let applies = |advertisement: &&L2Advertisement| advertisement.admits_service(&service.labels);
-            let advertisements = match (snapshot.pool_of(address), &service.assigned_from.first()) {
-                (Some(pool), _) => {
-                    snapshot.advertisements_for(pool).map(AsRef::as_ref).filter(applies).collect()
-                }
+            let advertisements = match snapshot.pool_of(address) {
+                Some(pool) => snapshot.advertisements_for(pool).map(AsRef::as_ref).filter(applies).collect(),
                 // The pool has shrunk or is gone: the address is served until the controller replaces it.
-                (None, Some(pool)) => {
-                    snapshot.advertisements_naming(pool).map(AsRef::as_ref).filter(applies).collect()
-                }
-                (None, None) => Vec::new(),
+                None => match former_pool(service, address) {
+                    Some(pool) => {
+                        let former = snapshot.advertisements_of_former(pool, service.pool_labels.as_ref());
+                        former.map(AsRef::as_ref).filter(applies).collect()
+                    }
+                    None => Vec::new(),
+                },
             };
             Some(Carrier {
                 advertisements,
@@ -261,6 +262,12 @@ impl Speaker {
     fn link_name(&self, link: LinkIndex) -> &str {
         self.nics.get(&link).map_or("a lost link", |nic| nic.link.name.as_str())
     }
+}
+
+/// The pool that an address of a Service came from.
+fn former_pool(service: &Service, address: IpAddr) -> Option<&PoolName> {
+    let index = service.assigned.iter().position(|assigned| *assigned == address)?;
+    service.pool_of_assigned(index)
 }
 
 /// Whose candidacy it is.

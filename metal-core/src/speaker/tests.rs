@@ -2,9 +2,9 @@ use alloc::{string::ToString, vec, vec::Vec};
 
 use super::*;
 use crate::{
-    config::{L2AdvertisementSpec, PoolSpec, Spec},
+    config::{L2AdvertisementSpec, ObjectStatus, PoolSpec, Spec},
     machine::drain,
-    selector::Labels,
+    selector::{Labels, Selector},
     view::Endpoint,
 };
 
@@ -32,7 +32,7 @@ fn config(kind: &'static str, spec: Spec) -> Input<'static> {
     let object = ObjectRef { kind, namespace: "metallb-system".into(), name: "first".into() };
     Input::Config(
         object,
-        Some(Object { created: None, labels: Labels::new(), spec, status: Default::default() }),
+        Some(Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() }),
     )
 }
 
@@ -262,6 +262,37 @@ fn an_address_outside_every_pool_needs_an_advertisement_of_its_pool_or_of_all() 
     rig.tell([Input::Service(web(), Some(service))]);
     rig.run(200);
     assert_eq!(rig.speaker.owned().count(), 1);
+}
+
+#[test]
+fn an_address_whose_pool_is_gone_goes_on_by_the_labels_that_the_pool_had() {
+    let by_label = |value: &str| {
+        let pool_selectors = vec![Selector::label("zone", value)];
+        let spec = L2AdvertisementSpec { pool_selectors, ..L2AdvertisementSpec::default() };
+        config("L2Advertisement", Spec::L2Advertisement(spec))
+    };
+    let pool = ObjectRef { kind: "IPAddressPool", namespace: "metallb-system".into(), name: "first".into() };
+    let mut rig = Rig::serving();
+    // Two addresses of two pools that are both gone; the labels are those of the pool of the first.
+    let gone = |pools: &[&str], labels: &[&str]| {
+        let service = Service {
+            assigned: vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            assigned_from: pools.iter().map(|pool| (*pool).into()).collect(),
+            pool_labels: labels.first().map(|zone| Labels::from([("zone".into(), (*zone).into())])),
+            ..Service::default()
+        };
+        Input::Service(web(), Some(service))
+    };
+    rig.tell([Input::Config(pool, None), by_label("a"), gone(&["first", "second"], &["a"])]);
+    rig.run(200);
+    assert_eq!(rig.speaker.owned().count(), 1);
+    rig.tell([gone(&["first"], &["b"])]);
+    assert_eq!(rig.speaker.owned().count(), 0);
+    rig.tell([gone(&["first"], &["a"])]);
+    rig.run(200);
+    assert_eq!(rig.speaker.owned().count(), 1);
+    rig.tell([gone(&["first"], &[])]);
+    assert_eq!(rig.speaker.owned().count(), 0);
 }
 
 #[test]

@@ -1,4 +1,10 @@
-use metal_core::{config::Refusal, controller::Usage, event::Severity};
+use metal_core::{
+    config::{Held, Refusal},
+    controller::Usage,
+    event::{Event, Severity},
+    view::Condition,
+};
+use serde_json::Value;
 
 use super::*;
 use crate::{
@@ -7,26 +13,59 @@ use crate::{
     sink::Count,
 };
 
+fn assignment(addresses: &[&str], pools: &[&str]) -> Assignment {
+    Assignment {
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        pools: pools.iter().map(|pool| (*pool).into()).collect(),
+        ..Assignment::default()
+    }
+}
+
+fn condition(status: bool) -> Option<Condition> {
+    Some(Condition { status, reason: "Assigned".into(), message: "192.0.2.1 from pool first".into() })
+}
+
+fn patch(assignment: &Assignment, ip_mode: bool) -> Value {
+    status::service(&ObjectKey::new("shop", "web"), assignment, Timestamp::from_second(5).unwrap(), ip_mode)
+}
+
 #[test]
-fn clearing_applies_an_empty_list_and_no_annotation() {
-    let service = ObjectKey::new("shop", "web");
-    let patch = service_patch(&service, &[], None, true);
+fn clearing_applies_an_empty_list_and_neither_annotation_nor_condition() {
+    let patch = patch(&Assignment::default(), true);
     assert_eq!(patch["status"], json!({"loadBalancer": {"ingress": []}}));
     assert_eq!(patch["metadata"], json!({"name": "web", "namespace": "shop"}));
 }
 
 #[test]
 fn addresses_come_with_the_pool_and_the_mode_where_the_server_knows_it() {
-    let service = ObjectKey::new("shop", "web");
-    let addresses = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-    let patch = service_patch(&service, &addresses, Some(&"first".into()), true);
-    assert_eq!(patch["metadata"]["annotations"], json!({"metallb.io/ip-allocated-from-pool": "first"}));
+    let both = assignment(&["192.0.2.1", "2001:db8::1"], &["first"]);
+    let applied = patch(&both, true);
+    assert_eq!(applied["metadata"]["annotations"], json!({"metallb.io/ip-allocated-from-pool": "first"}));
     assert_eq!(
-        patch["status"]["loadBalancer"]["ingress"],
+        applied["status"]["loadBalancer"]["ingress"],
         json!([{"ip": "192.0.2.1", "ipMode": "VIP"}, {"ip": "2001:db8::1", "ipMode": "VIP"}])
     );
-    let patch = service_patch(&service, &addresses[..1], None, false);
-    assert_eq!(patch["status"]["loadBalancer"]["ingress"], json!([{"ip": "192.0.2.1"}]));
+    let applied = patch(&assignment(&["192.0.2.1"], &[]), false);
+    assert_eq!(applied["status"]["loadBalancer"]["ingress"], json!([{"ip": "192.0.2.1"}]));
+}
+
+#[test]
+fn two_pools_their_labels_and_the_condition_are_one_write() {
+    let whole = Assignment {
+        pool_labels: Some([("zone".into(), "a".into())].into()),
+        condition: condition(true),
+        ..assignment(&["192.0.2.1", "2001:db8::1"], &["first", "second"])
+    };
+    let patch = patch(&whole, true);
+    assert_eq!(
+        patch["metadata"]["annotations"],
+        json!({"metallb.io/ip-allocated-from-pool": "first,second", "metallb.io/pool-labels": "{\"zone\":\"a\"}"})
+    );
+    assert_eq!(
+        patch["status"]["conditions"],
+        json!([{"type": "Assigned", "status": "True", "reason": "Assigned", "message": "192.0.2.1 from pool first",
+            "lastTransitionTime": "1970-01-01T00:00:05Z"}])
+    );
 }
 
 #[test]
@@ -51,7 +90,7 @@ fn what_is_refused_for_its_content_is_not_tried_again() {
 
 fn writer(fake: &Fake, role: Role) -> (ClusterWriter, Seen) {
     let seen = Seen::default();
-    (ClusterWriter::new(fake.client(), Options::new(role), seen.clone()), seen)
+    (ClusterWriter::new(fake.client(), Options::new(role), seen.clone(), None), seen)
 }
 
 fn speaker() -> Role {
@@ -81,51 +120,150 @@ fn echo(more: Value) -> impl FnMut(&Request) -> Answer {
 
 const SERVICE: &str = "/api/v1/namespaces/shop/services/web/status";
 
-#[tokio::test]
-async fn a_service_that_has_its_addresses_already_is_not_written() {
-    let fake = Fake::start(echo(json!({}))).await;
-    let (writer, seen) = writer(&fake, Role::Controller);
-    let service = ObjectKey::new("shop", "web");
-    let addresses: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap()];
-    let there = Status::Service { addresses: addresses.clone(), pool: Some("first".into()) };
-    seen.show(status::service_ref(&service), Some("1".into()), there);
-    let assign = |addresses: &[IpAddr], pool: Option<&str>| Job::Assign {
-        service: service.clone(),
-        addresses: addresses.to_vec(),
-        pool: pool.map(Into::into),
-    };
-    writer.write(&assign(&addresses, Some("first"))).await.unwrap();
-    assert_eq!(paths(&fake.take()), Vec::<String>::new());
+fn web() -> ObjectKey {
+    ObjectKey::new("shop", "web")
+}
 
-    let other = ["192.0.2.2".parse().unwrap()];
-    writer.write(&assign(&other, Some("first"))).await.unwrap();
+fn assign(version: Version, assignment: Assignment) -> Job {
+    Job::Assign { service: web(), write: 1, version, assignment }
+}
+
+/// Answers each patch of the Service with the next version, and with this list of managed fields.
+fn versions(mut next: Version, fields: Value) -> impl FnMut(&Request) -> Answer {
+    let mut echo = echo(json!({}));
+    move |request| {
+        let Answer::Json(code, mut object) = echo(request) else { panic!("a document") };
+        if request.method == "PATCH" {
+            object["metadata"]["name"] = "web".into();
+            object["metadata"]["resourceVersion"] = next.to_string().into();
+            object["metadata"]["managedFields"] = fields.clone();
+            next += 1;
+        }
+        Answer::Json(code, object)
+    }
+}
+
+#[tokio::test]
+async fn one_apply_carries_all_and_meets_the_version_it_was_decided_on() {
+    let fake = Fake::start(versions(101, json!([]))).await;
+    let (writer, seen) = writer(&fake, Role::Controller);
+    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, None);
+    let job =
+        assign(100, Assignment { condition: condition(true), ..assignment(&["192.0.2.1"], &["first"]) });
+    assert_eq!(writer.write(&job).await.unwrap(), Done::Written);
     let requests = fake.take();
     assert_eq!(paths(&requests), ["GET /version", &format!("PATCH {SERVICE}")]);
     assert!(
         requests[1].path.contains("fieldManager=metal-controller") && requests[1].path.contains("force=true")
     );
-    assert_eq!(
-        requests[1].body["status"]["loadBalancer"]["ingress"],
-        json!([{"ip": "192.0.2.2", "ipMode": "VIP"}])
-    );
+    assert_eq!(requests[1].body["metadata"]["resourceVersion"], "100");
+    let since = requests[1].body["status"]["conditions"][0]["lastTransitionTime"].clone();
 
-    // Somebody has spoilt it since, so the machine asks for the same again.
-    writer.write(&assign(&other, Some("first"))).await.unwrap();
+    // Decided on the same version, it meets the one that we have made of that; the transition was then.
+    writer.write(&job).await.unwrap();
+    let requests = fake.take();
+    assert_eq!(paths(&requests), [format!("PATCH {SERVICE}")]);
+    assert_eq!(requests[0].body["metadata"]["resourceVersion"], "101");
+    assert_eq!(requests[0].body["status"]["conditions"][0]["lastTransitionTime"], since);
+    // Of a Service without versions any will do.
+    let fresh = assign(0, assignment(&["192.0.2.2"], &["first"]));
+    writer.write(&fresh).await.unwrap();
+    assert!(fake.take()[0].body["metadata"].get("resourceVersion").is_none());
+}
+
+#[tokio::test]
+async fn the_time_of_a_condition_is_that_of_its_last_transition() {
+    let fake = Fake::start(versions(101, json!([]))).await;
+    let (writer, seen) = writer(&fake, Role::Controller);
+    let time = Timestamp::from_second(5).unwrap();
+    let since = Since { status: false, time };
+    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, Some(since));
+    let with = |status| assign(100, Assignment { condition: condition(status), ..Assignment::default() });
+    writer.write(&with(false)).await.unwrap();
+    writer.write(&with(true)).await.unwrap();
+    let requests = fake.take();
+    let times: Vec<_> = requests[1..]
+        .iter()
+        .map(|request| &request.body["status"]["conditions"][0]["lastTransitionTime"])
+        .collect();
+    assert_eq!(times[0], "1970-01-01T00:00:05Z");
+    assert_ne!(times[1], times[0]);
+}
+
+#[tokio::test]
+async fn a_write_that_meets_another_version_is_dropped() {
+    let conflict = |causes: Value| {
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 409,
+            "message": "the object has been modified", "reason": "Conflict", "details": {"causes": causes}})
+    };
+    for (causes, stale) in
+        [(json!([]), true), (json!([{"reason": "FieldManagerConflict", "message": "m"}]), false)]
+    {
+        let body = conflict(causes);
+        let fake = Fake::start(move |request| match request.path.starts_with("/version") {
+            true => refused(403, "no"),
+            false => Answer::Json(409, body.clone()),
+        })
+        .await;
+        let (writer, _) = writer(&fake, Role::Controller);
+        let result = writer.write(&assign(7, Assignment::default())).await;
+        match result {
+            Ok(done) => assert!(stale && done == Done::Stale),
+            Err(failure) => assert!(!stale && failure.retry),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_claim_of_another_manager_is_taken_over_once() {
+    let metallb = json!([{"manager": "controller", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}}, "subresource": "status"}]);
+    let fake = Fake::start(versions(101, metallb)).await;
+    let (writer, seen) = writer(&fake, Role::Controller);
+    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, None);
+    writer.write(&assign(100, assignment(&["192.0.2.1"], &["first"]))).await.unwrap();
+    let requests = fake.take();
+    assert_eq!(paths(&requests)[1..], [format!("PATCH {SERVICE}"), format!("PATCH {SERVICE}")]);
+    assert_eq!(requests[2].body, json!({"metadata": {"resourceVersion": "101", "managedFields": []}}));
+    assert_eq!(seen.expected(&status::service_ref(&web()), 100), 102);
+}
+
+#[tokio::test]
+async fn nothing_is_written_through_a_closed_fence() {
+    let fake = Fake::start(versions(101, json!([]))).await;
+    let seen = Seen::default();
+    let fence = Fence::new(|| metal_core::Instant::from_micros(5));
+    let options = Options::new(Role::Controller);
+    let writer = ClusterWriter::new(fake.client(), options, seen, Some(fence.clone()));
+    let job = assign(100, assignment(&["192.0.2.1"], &["first"]));
+    let failure = writer.write(&job).await.unwrap_err();
+    assert!(failure.retry && failure.reason.contains("does not lead"), "{failure:?}");
+    assert_eq!(paths(&fake.take()), ["GET /version"]);
+    fence.open(metal_core::Instant::from_micros(6));
+    writer.write(&job).await.unwrap();
     assert_eq!(paths(&fake.take()), [format!("PATCH {SERVICE}")]);
 }
 
 #[tokio::test]
-async fn an_annotation_that_survives_its_clearing_is_removed() {
-    let more =
-        json!({"metadata": {"name": "web", "namespace": "shop", "annotations": {ALLOCATED_FROM: "old"}}});
-    let fake = Fake::start(echo(more)).await;
-    let (writer, _) = writer(&fake, Role::Controller);
-    let service = ObjectKey::new("shop", "web");
-    writer.write(&Job::Assign { service, addresses: vec![], pool: None }).await.unwrap();
+async fn what_a_speaker_knows_of_its_networks_is_a_configuration_state() {
+    let fake = Fake::start(echo(json!({}))).await;
+    let (writer, _) = writer(&fake, speaker());
+    let network = NodeNetwork {
+        interface: "eth0".into(),
+        subnets: vec!["192.0.2.0/24".into()],
+        ..NodeNetwork::default()
+    };
+    writer.write(&Job::Networks(vec![network])).await.unwrap();
     let requests = fake.take();
-    assert_eq!(paths(&requests)[1..], [format!("PATCH {SERVICE}"), format!("PATCH {SERVICE}")]);
-    assert_eq!(requests[1].body["status"], json!({"loadBalancer": {"ingress": []}}));
-    assert_eq!(requests[2].body, json!({"metadata": {"annotations": {ALLOCATED_FROM: null}}}));
+    let object = "/apis/metallb.io/v1beta1/namespaces/metallb-system/configurationstates/speaker-n1";
+    assert_eq!(paths(&requests), [format!("PATCH {object}"), format!("PATCH {object}/status")]);
+    let labels = &requests[0].body["metadata"]["labels"];
+    assert_eq!(*labels, json!({"metallb.io/component-type": "speaker", "metallb.io/node-name": "n1"}));
+    assert_eq!(requests[0].body["metadata"]["ownerReferences"][0]["uid"], "7");
+    assert_eq!(
+        requests[1].body["status"],
+        json!({"networks": [{"interface": "eth0", "subnets": ["192.0.2.0/24"]}]})
+    );
 }
 
 #[tokio::test]
@@ -136,12 +274,13 @@ async fn a_status_is_written_when_it_differs_from_what_is_there() {
     let status = |refusals: Vec<Refusal>| ConfigStatus {
         refusals: Some(refusals),
         count: Count::Pool(Usage::default()),
+        held: vec![],
     };
     let job = |status: ConfigStatus| Job::Config { object: object.clone(), status: Some(status) };
     writer.write(&job(status(vec![]))).await.unwrap();
     assert!(fake.take().is_empty(), "there is no such object");
 
-    seen.show(object.clone(), Some("1".into()), Status::Config(Value::Null));
+    seen.show_config(object.clone(), Some("1".into()), Value::Null);
     writer.write(&job(status(vec![]))).await.unwrap();
     let first = fake.take().remove(0);
     assert!(
@@ -157,12 +296,27 @@ async fn a_status_is_written_when_it_differs_from_what_is_there() {
     let mut there = first.body["status"].clone();
     there["conditions"].as_array_mut().unwrap().insert(0, json!({"type": "Other", "status": "True"}));
     seen.forget(&object);
-    seen.show(object.clone(), Some("1".into()), Status::Config(there));
+    seen.show_config(object.clone(), Some("1".into()), there);
     writer.write(&job(status(vec![]))).await.unwrap();
     assert!(fake.take().is_empty(), "a restart");
     let refusal = Refusal { field: "spec.addresses[0]".into(), message: "reversed".into() };
     writer.write(&job(status(vec![refusal]))).await.unwrap();
     assert_eq!(fake.take()[0].body["status"]["conditions"][0]["message"], "spec.addresses[0]: reversed");
+
+    let held = Held { address: "192.0.2.1".parse().unwrap(), service: web(), until: 77 };
+    let with = |held: &[Held]| job(ConfigStatus { held: held.to_vec(), ..status(vec![]) });
+    writer.write(&with(std::slice::from_ref(&held))).await.unwrap();
+    assert_eq!(
+        fake.take()[0].body["status"]["held"],
+        json!([{"address": "192.0.2.1", "namespace": "shop", "name": "web", "until": 77}])
+    );
+    writer.write(&with(&[held])).await.unwrap();
+    assert!(fake.take().is_empty());
+    writer.write(&with(&[])).await.unwrap();
+    assert!(fake.take()[0].body["status"].get("held").is_none());
+    // Before the pool has been counted, what an earlier incarnation wrote stays.
+    writer.write(&job(ConfigStatus { count: Count::Unknown, ..status(vec![]) })).await.unwrap();
+    assert!(fake.take().is_empty());
 }
 
 #[tokio::test]
@@ -196,7 +350,7 @@ async fn an_event_is_made_once_and_counted_after_that() {
     let fake = Fake::start(echo(json!({}))).await;
     let (writer, seen) = writer(&fake, Role::Controller);
     let about = status::service_ref(&ObjectKey::new("shop", "web"));
-    seen.show(about.clone(), Some("u".into()), Status::Service { addresses: vec![], pool: None });
+    seen.show_service(about.clone(), Some("u".into()), 1, None);
     let event = |message: &str| Job::Event {
         about: about.clone(),
         event: Event { severity: Severity::Warning, reason: "AllocationFailed", message: message.into() },
@@ -226,8 +380,10 @@ async fn what_is_gone_is_no_failure_and_what_is_away_is_tried_again() {
     })
     .await;
     let (writer, _) = writer(&fake, Role::Controller);
-    let assign =
-        |name: &str| Job::Assign { service: ObjectKey::new("shop", name), addresses: vec![], pool: None };
+    let assign = |name: &str| {
+        let (service, assignment) = (ObjectKey::new("shop", name), Assignment::default());
+        Job::Assign { service, write: 1, version: 1, assignment }
+    };
     assert_eq!(writer.write(&assign("web")).await.unwrap(), Done::Gone);
     let failure = writer.write(&assign("other")).await.unwrap_err();
     assert!(failure.retry && failure.reason.contains("busy"), "{failure:?}");

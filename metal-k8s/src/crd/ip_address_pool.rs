@@ -33,6 +33,29 @@ pub struct IPAddressPoolSpec {
     /// Which Services may use the pool, and in which order pools are tried. Without it, all of them may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_allocation: Option<ServiceAllocation>,
+    /// What is left out of the addresses: CIDRs, ranges and single addresses that are never given out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
+    /// How long an address that becomes free is kept for the Service of the same namespace and name that had it, such
+    /// as 10m. Without it, not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"))]
+    pub reuse_delay: Option<String>,
+    /// How many addresses of the pool the Services of one namespace may have; an address that they share counts once.
+    /// Lowering it takes nothing away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_addresses_per_namespace: Option<i64>,
+    /// Which Services may share an address: none (Never), those of one namespace with the same sharing key
+    /// (SameNamespace), or all with the same sharing key (Key, the default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Never", "SameNamespace", "Key"]))]
+    pub sharing: Option<String>,
+    /// What happens to a Service whose address the pool does not have any more: it keeps the address (Never, the
+    /// default), or moves to another one at once (Immediate).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Never", "Immediate"]))]
+    pub reassign_policy: Option<String>,
 }
 
 /// Which Services may use a pool, and in which order pools are tried.
@@ -72,6 +95,23 @@ pub struct IPAddressPoolStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Option<Vec<Condition>>,
+    /// Free addresses that are kept for the Services that had them (reuseDelay).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
+    pub held: Option<Vec<HeldAddress>>,
+}
+
+/// A free address that is kept for the Service that had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct HeldAddress {
+    /// The address.
+    pub address: String,
+    /// The namespace of the Service.
+    pub namespace: String,
+    /// The name of the Service.
+    pub name: String,
+    /// Until when, in seconds since 1970-01-01T00:00:00Z.
+    pub until: i64,
 }
 
 const fn yes() -> bool {

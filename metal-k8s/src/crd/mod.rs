@@ -2,7 +2,9 @@
 //!
 //! `deploy/crds` is generated from these types.
 
+mod configuration_state;
 mod ip_address_pool;
+mod ip_reservation;
 mod l2_advertisement;
 mod service_l2_status;
 
@@ -11,7 +13,13 @@ use std::{fs, io, path::Path};
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-pub use ip_address_pool::{IPAddressPool, IPAddressPoolSpec, IPAddressPoolStatus, ServiceAllocation};
+pub use configuration_state::{
+    ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus, NodeNetwork,
+};
+pub use ip_address_pool::{
+    HeldAddress, IPAddressPool, IPAddressPoolSpec, IPAddressPoolStatus, ServiceAllocation,
+};
+pub use ip_reservation::{IPReservation, IPReservationSpec, IPReservationStatus, ServiceReference};
 pub use l2_advertisement::{
     L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus, PreferredNodeSelector,
 };
@@ -39,6 +47,8 @@ pub fn all() -> Vec<File> {
         json(&IPAddressPool::crd()),
         without_required_spec(json(&L2Advertisement::crd())),
         without_required_spec(json(&ServiceL2Status::crd())),
+        json(&IPReservation::crd()),
+        without_required_spec(json(&ConfigurationState::crd())),
     ]
     .into_iter()
     .map(file)
@@ -125,6 +135,8 @@ mod tests {
             ("ipaddresspools", "IPAddressPool"),
             ("l2advertisements", "L2Advertisement"),
             ("servicel2statuses", "ServiceL2Status"),
+            ("ipreservations", "IPReservation"),
+            ("configurationstates", "ConfigurationState"),
         ]) {
             let crd: Value = serde_saphyr::from_str(&file.yaml).unwrap();
             assert_eq!(crd["metadata"]["name"], format!("{plural}.metallb.io"));
@@ -161,5 +173,23 @@ mod tests {
             l2["properties"]["status"]["properties"]["node"]["x-kubernetes-validations"][0]["rule"],
             "self == oldSelf"
         );
+        let reservation = schema(3);
+        let rules = &reservation["properties"]["spec"]["x-kubernetes-validations"];
+        assert_eq!(rules.as_array().map(Vec::len), Some(1), "{reservation}");
+        let networks = &schema(4)["properties"]["status"]["properties"]["networks"];
+        assert_eq!(networks["x-kubernetes-list-map-keys"], serde_json::json!(["interface"]));
+    }
+
+    #[test]
+    fn what_is_new_in_a_pool_has_its_rules() {
+        let crd: Value = serde_saphyr::from_str(&all()[0].yaml).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        let spec = &schema["spec"]["properties"];
+        assert_eq!(spec["sharing"]["enum"], serde_json::json!(["Never", "SameNamespace", "Key"]));
+        assert_eq!(spec["reassignPolicy"]["enum"], serde_json::json!(["Never", "Immediate"]));
+        assert_eq!(spec["maxAddressesPerNamespace"]["minimum"].as_f64(), Some(1.0));
+        assert!(spec["reuseDelay"]["pattern"].is_string());
+        let held = &schema["status"]["properties"]["held"];
+        assert_eq!((&held["maxItems"], &held["x-kubernetes-list-type"]), (&256.into(), &"atomic".into()));
     }
 }

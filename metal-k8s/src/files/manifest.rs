@@ -1,12 +1,13 @@
 //! One manifest file: the objects in it, and what is wrong with it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_core::{
     config::{Object, ObjectRef, Refusal, Spec},
     name::{NodeName, ObjectKey},
-    view::{EndpointSlice, Node, Service},
+    selector::Labels,
+    view::{EndpointSlice, Network, Node, Service},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
@@ -16,7 +17,7 @@ use crate::{
     backend::Options,
     change::{Change, Problem},
     crd, legacy,
-    parse::{self, CONFIG_MAP, L2_ADVERTISEMENT, POOL},
+    parse::{self, CONFIG_MAP, CONFIGURATION_STATE, L2_ADVERTISEMENT, POOL, RESERVATION},
     raw, view,
 };
 
@@ -25,6 +26,8 @@ use crate::{
 pub(super) enum Id {
     /// Configuration comes first: Services are judged by it.
     Config(ObjectRef),
+    Namespace(Arc<str>),
+    Network(ObjectRef),
     Node(NodeName),
     Service(ObjectKey),
     Endpoints(ObjectKey),
@@ -33,7 +36,8 @@ pub(super) enum Id {
 impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Config(object) => write!(f, "{object}"),
+            Self::Config(object) | Self::Network(object) => write!(f, "{object}"),
+            Self::Namespace(name) => write!(f, "Namespace {name}"),
             Self::Node(name) => write!(f, "Node {name}"),
             Self::Service(key) => write!(f, "Service {key}"),
             Self::Endpoints(key) => write!(f, "EndpointSlice {key}"),
@@ -45,17 +49,34 @@ impl std::fmt::Display for Id {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Config(Object),
+    Namespace(Labels),
+    Network(Network),
     Node(Node),
     Service(Service),
     Endpoints(EndpointSlice),
 }
 
 impl Id {
+    /// The kind and the name of the object.
+    pub(super) fn kind_and_name(&self) -> (String, String) {
+        match self {
+            Self::Config(object) | Self::Network(object) => (object.kind.into(), object.name.to_string()),
+            Self::Namespace(name) => ("Namespace".into(), name.to_string()),
+            Self::Node(name) => ("Node".into(), name.to_string()),
+            Self::Service(key) => ("Service".into(), key.name.to_string()),
+            Self::Endpoints(key) => ("EndpointSlice".into(), key.name.to_string()),
+        }
+    }
+
     /// The change that makes this object `value`.
     pub(super) fn change(self, value: Option<Value>) -> Option<Change> {
         Some(match (self, value) {
             (Self::Config(object), None) => Change::Config(object, None),
             (Self::Config(object), Some(Value::Config(value))) => Change::Config(object, Some(value)),
+            (Self::Namespace(name), None) => Change::Namespace(name, None),
+            (Self::Namespace(name), Some(Value::Namespace(labels))) => Change::Namespace(name, Some(labels)),
+            (Self::Network(object), None) => Change::Network(object, None),
+            (Self::Network(object), Some(Value::Network(value))) => Change::Network(object, Some(value)),
             (Self::Node(name), None) => Change::Node(name, None),
             (Self::Node(name), Some(Value::Node(value))) => Change::Node(name, Some(value)),
             (Self::Service(key), None) => Change::Service(key, None),
@@ -101,7 +122,6 @@ const UNUSED: &[&str] = &[
     "Lease",
     "LimitRange",
     "MutatingWebhookConfiguration",
-    "Namespace",
     "NetworkPolicy",
     "PersistentVolume",
     "PersistentVolumeClaim",
@@ -125,22 +145,15 @@ const UNUSED: &[&str] = &[
 ];
 
 /// Kinds of MetalLB that are not implemented.
-const UNSUPPORTED: &[&str] = &[
-    "AddressPool",
-    "BFDProfile",
-    "BGPAdvertisement",
-    "BGPPeer",
-    "Community",
-    "ConfigurationState",
-    "ServiceBGPStatus",
-];
+const UNSUPPORTED: &[&str] =
+    &["AddressPool", "BFDProfile", "BGPAdvertisement", "BGPPeer", "Community", "ServiceBGPStatus"];
 
 /// Reads a file.
 ///
 /// # Errors
 /// When any of it is not readable: then none of it counts.
 pub(super) fn read(file: &Path, text: &str, options: &Options) -> Result<Manifest, Problem> {
-    let mut reader = Reader { file, options, manifest: Manifest::default() };
+    let mut reader = Reader { file, options, is_placing: false, manifest: Manifest::default() };
     let json = file.extension().is_some_and(|extension| extension == "json");
     for document in document::split(text, json) {
         reader.document(&document)?;
@@ -148,9 +161,33 @@ pub(super) fn read(file: &Path, text: &str, options: &Options) -> Result<Manifes
     Ok(reader.manifest)
 }
 
+/// A document that cannot be used.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Its kind and name, as far as it says them.
+    pub(super) kind: Option<String>,
+    pub(super) name: Option<String>,
+    /// Whether it is YAML or JSON at all.
+    pub(super) is_legible: bool,
+    pub(super) problem: Problem,
+}
+
+/// Reads a file document by document: what is wrong with one is no matter of the others. A configuration
+/// object without a namespace is taken to be applied where those are.
+pub(super) fn read_each(file: &Path, text: &str, json: bool, options: &Options) -> (Manifest, Vec<Broken>) {
+    let mut reader = Reader { file, options, is_placing: true, manifest: Manifest::default() };
+    let mut broken = Vec::new();
+    for document in document::split(text, json) {
+        reader.each(&document, &mut broken);
+    }
+    (reader.manifest, broken)
+}
+
 struct Reader<'a> {
     file: &'a Path,
     options: &'a Options,
+    /// Whether configuration objects without a namespace belong to the configured one.
+    is_placing: bool,
     manifest: Manifest,
 }
 
@@ -158,6 +195,8 @@ struct Reader<'a> {
 struct Custom<S> {
     metadata: Meta,
     spec: S,
+    #[serde(default)]
+    status: Json,
 }
 
 /// Metadata trimmed as everywhere, by way of a type that has nothing else.
@@ -171,6 +210,22 @@ struct MetaOnly {
 struct Meta(#[serde(deserialize_with = "raw::trimmed")] ObjectMeta);
 
 impl Reader<'_> {
+    fn each(&mut self, document: &Document<'_>, broken: &mut Vec<Broken>) {
+        let head = document.decode::<Head>().unwrap_or_default();
+        let is_list = head.kind.as_deref().is_some_and(is_list);
+        let read = match is_list.then(|| document.items()) {
+            Some(Ok(items)) => return items.iter().for_each(|item| self.each(item, broken)),
+            Some(Err(fault)) => Err(self.unreadable(fault)),
+            None => self.document(document),
+        };
+        if let Err(mut problem) = read {
+            problem.line.get_or_insert_with(|| document.line_of(""));
+            let is_legible = document.decode::<Json>().is_ok();
+            let name = head.metadata.and_then(|metadata| metadata.name);
+            broken.push(Broken { kind: head.kind, name, is_legible, problem });
+        }
+    }
+
     fn document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
         let head: Head = document.decode().map_err(|fault| self.unreadable(fault))?;
         let Some(kind) = head.kind.as_deref() else {
@@ -178,7 +233,7 @@ impl Reader<'_> {
             return Err(self.problem(document.line, message));
         };
         let api_version = head.api_version.as_deref().unwrap_or_default();
-        if kind == "List" || kind.strip_suffix("List").is_some_and(|item| expected(item).is_some()) {
+        if is_list(kind) {
             let items = document.items().map_err(|fault| self.unreadable(fault))?;
             return items.iter().try_for_each(|item| self.document(item));
         }
@@ -215,7 +270,7 @@ impl Reader<'_> {
             "Service" => {
                 let raw: raw::Service = self.decode(document)?;
                 let id = Id::Service(view::key(&raw.metadata));
-                let value = view::service(raw, self.options.class.as_deref());
+                let value = view::service(raw, self.options);
                 self.entry(document, id, Value::Service(value));
             }
             "EndpointSlice" => {
@@ -228,19 +283,35 @@ impl Reader<'_> {
             "Node" => {
                 let raw: raw::Node = self.decode(document)?;
                 let id = Id::Node(raw.metadata.name.clone().unwrap_or_default().into());
-                self.entry(document, id, Value::Node(view::node(raw)));
+                self.entry(document, id, Value::Node(view::node(raw, &self.options.role)));
+            }
+            "Namespace" => {
+                let raw: raw::Namespace = self.decode(document)?;
+                let id = Id::Namespace(raw.metadata.name.as_deref().unwrap_or_default().into());
+                let labels = raw.metadata.labels.unwrap_or_default();
+                self.entry(document, id, Value::Namespace(labels));
+            }
+            CONFIGURATION_STATE => {
+                let raw: raw::ConfigurationState = self.decode(document)?;
+                let (object, network) = network(&raw);
+                if *object.namespace == *self.options.namespace {
+                    self.entry(document, Id::Network(object), Value::Network(network));
+                }
             }
             CONFIG_MAP => {
                 let raw: raw::ConfigMap = self.decode(document)?;
-                let object = parse::reference(CONFIG_MAP, &raw.metadata);
+                let object = self.reference(CONFIG_MAP, &raw.metadata);
                 let is_config = legacy::NAMES.contains(&&*object.name);
                 if is_config && *object.namespace == *self.options.namespace {
-                    let value = parse::object(&raw.metadata, legacy::spec(&raw.data));
+                    let value = parse::object(&raw.metadata, legacy::spec(&raw.data), &Json::Null);
                     self.entry(document, Id::Config(object), Value::Config(value));
                 }
             }
             POOL => {
                 self.custom::<crd::IPAddressPoolSpec>(POOL, document, parse::pool)?;
+            }
+            RESERVATION => {
+                self.custom::<crd::IPReservationSpec>(RESERVATION, document, parse::reservation)?;
             }
             _ => {
                 // All fields are optional, and so is the whole.
@@ -259,18 +330,19 @@ impl Reader<'_> {
         document: &Document<'_>,
         convert: fn(S) -> Spec,
     ) -> Result<(), Problem> {
-        let (meta, spec) = match document.decode::<Custom<S>>() {
-            Ok(Custom { metadata, spec }) => (metadata.0, convert(spec)),
+        let (meta, spec, status) = match document.decode::<Custom<S>>() {
+            Ok(Custom { metadata, spec, status }) => (metadata.0, convert(spec), status),
             Err(fault) => {
                 let meta: MetaOnly = self.decode(document)?;
                 let line = fault.line.unwrap_or(document.line);
                 let message = format!("{}:{line}: {}", self.file.display(), fault.reason);
-                (meta.metadata.0, Spec::Unreadable(Refusal { field: String::new(), message }))
+                let spec = Spec::Unreadable(Refusal { field: String::new(), message });
+                (meta.metadata.0, spec, Json::Null)
             }
         };
-        let object = parse::reference(kind, &meta);
+        let object = self.reference(kind, &meta);
         if *object.namespace == *self.options.namespace {
-            self.entry(document, Id::Config(object), Value::Config(parse::object(&meta, spec)));
+            self.entry(document, Id::Config(object), Value::Config(parse::object(&meta, spec, &status)));
         } else {
             let namespace = &self.options.namespace;
             let line = document.kind_line();
@@ -280,6 +352,15 @@ impl Reader<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Which configuration object it is.
+    fn reference(&self, kind: &'static str, meta: &ObjectMeta) -> ObjectRef {
+        let object = parse::reference(kind, meta);
+        if self.is_placing && meta.namespace.is_none() {
+            return ObjectRef { namespace: self.options.namespace.as_str().into(), ..object };
+        }
+        object
     }
 
     fn decode<T: DeserializeOwned>(&self, document: &Document<'_>) -> Result<T, Problem> {
@@ -303,12 +384,16 @@ impl Reader<'_> {
     }
 }
 
+fn is_list(kind: &str) -> bool {
+    kind == "List" || kind.strip_suffix("List").is_some_and(|item| expected(item).is_some())
+}
+
 /// The `apiVersion` that a kind must have, if it is one that counts.
 fn expected(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "Service" | "Node" | CONFIG_MAP => "v1",
+        "Service" | "Node" | "Namespace" | CONFIG_MAP => "v1",
         "EndpointSlice" => "discovery.k8s.io/v1",
-        POOL | L2_ADVERTISEMENT => "metallb.io/v1beta1",
+        POOL | L2_ADVERTISEMENT | RESERVATION | CONFIGURATION_STATE => "metallb.io/v1beta1",
         _ => return None,
     })
 }
@@ -324,10 +409,9 @@ fn is_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// The state that the controller keeps of a Service: the addresses, and the pool they come from.
-pub(super) fn service_state(text: &str) -> Result<raw::Service, String> {
-    let value: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    serde_json::from_value(value).map_err(|error| error.to_string())
+/// What a speaker says about the networks of its node.
+pub(super) fn network(raw: &raw::ConfigurationState) -> (ObjectRef, Network) {
+    (parse::reference(CONFIGURATION_STATE, &raw.metadata), view::network(&raw.status.networks))
 }
 
 #[cfg(test)]

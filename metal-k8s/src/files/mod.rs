@@ -7,6 +7,8 @@
 mod document;
 mod manifest;
 mod model;
+pub(crate) mod offline;
+mod outline;
 mod tree;
 
 use std::{
@@ -26,6 +28,7 @@ use self::{
 use crate::{
     backend::{OpenError, Options, Role},
     change::{Change, Problem},
+    parse::CONFIGURATION_STATE,
     state,
 };
 
@@ -50,7 +53,15 @@ pub(crate) fn start(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refuse(manifests))?;
     let guard = runtime.enter();
+    let nodes = state.join(state::NODES);
     let source = Source {
+        networks: match options.role {
+            Role::Controller => {
+                fs::create_dir_all(&nodes).map_err(refuse(&nodes))?;
+                Some(Tree::open(&nodes, is_network).map_err(refuse(&nodes))?)
+            }
+            Role::Speaker { .. } => None,
+        },
         manifests: Tree::open(manifests, is_manifest).map_err(refuse(manifests))?,
         services: Tree::open(&services, is_json).map_err(refuse(&services))?,
         model: Model::new(options),
@@ -71,9 +82,16 @@ fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
 
+/// What a speaker says about the networks of its node.
+fn is_network(path: &Path) -> bool {
+    is_json(path) && path.iter().any(|part| part == CONFIGURATION_STATE)
+}
+
 struct Source {
     manifests: Tree,
     services: Tree,
+    /// What speakers write, for the controller.
+    networks: Option<Tree>,
     model: Model,
     /// The state directory whose entries this daemon removes together with their objects.
     forgets: Option<PathBuf>,
@@ -90,6 +108,7 @@ impl Source {
         for path in self.services.files() {
             self.read_service(&path);
         }
+        self.read_networks();
         if self.tell().await.is_err() || self.changes.send(Change::Synced).await.is_err() {
             return;
         }
@@ -110,6 +129,7 @@ impl Source {
             () = self.changes.closed() => return Err(mpsc::error::SendError(Change::Synced)),
             notices = self.manifests.next() => return self.on_manifests(notices).await,
             notices = self.services.next() => self.on_services(notices).await,
+            notices = next(&mut self.networks) => self.on_networks(notices).await,
             () = quiet => {
                 let now = Instant::now();
                 let due: Vec<_> = self.due.extract_if(|_, due| *due <= now).map(|(path, _)| path).collect();
@@ -162,6 +182,33 @@ impl Source {
         self.services.files().iter().for_each(|path| self.read_service(path));
     }
 
+    async fn on_networks(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            match notice {
+                Notice::Ready(path) => self.read_network(&path),
+                Notice::Growing(_) => {}
+                Notice::Everything => self.read_networks(),
+                Notice::Lost => {
+                    if let Some(tree) = &mut self.networks {
+                        reopen(tree).await;
+                    }
+                    self.read_networks();
+                }
+            }
+        }
+    }
+
+    fn read_networks(&mut self) {
+        self.model.forget_networks();
+        let files = self.networks.as_mut().map(Tree::files).unwrap_or_default();
+        files.iter().for_each(|path| self.read_network(path));
+    }
+
+    /// Written by rename, like the state of a Service.
+    fn read_network(&mut self, path: &Path) {
+        self.model.network(path, fs::read_to_string(path).ok().as_deref());
+    }
+
     fn read_manifest(&mut self, path: PathBuf) {
         match fs::read_to_string(&path) {
             Ok(text) => self.model.manifest(path, Ok(&text)),
@@ -209,6 +256,14 @@ impl Source {
         for key in self.model.orphans() {
             self.forget(&Change::Service(key, None));
         }
+    }
+}
+
+/// What has happened in a tree, if there is one.
+async fn next(tree: &mut Option<Tree>) -> Vec<Notice> {
+    match tree {
+        Some(tree) => tree.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,24 +2,31 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use metal_core::name::{ObjectKey, PoolName};
+use metal_core::{
+    config::ObjectRef,
+    name::ObjectKey,
+    view::{Network, Service},
+};
 
 use super::manifest::{self, Entry, Id, Value};
 use crate::{
     backend::{Options, Role},
     change::{Change, Problem},
-    view,
+    parse::RESERVATION,
+    raw, state, view,
 };
 
 /// What the files say, and what has been told of it.
 pub(super) struct Model {
     options: Options,
     files: BTreeMap<PathBuf, File>,
-    states: BTreeMap<ObjectKey, State>,
+    /// What the controller has given to Services; the rest of these is empty.
+    states: BTreeMap<ObjectKey, Service>,
+    /// What speakers say about their nodes, by file.
+    networks: BTreeMap<PathBuf, (ObjectRef, Network)>,
     state_problems: BTreeMap<ObjectKey, Problem>,
     told: BTreeMap<Id, Value>,
     reported: BTreeSet<Problem>,
@@ -32,18 +39,13 @@ struct File {
     unreadable: bool,
 }
 
-/// What the controller has given to a Service.
-struct State {
-    assigned: Vec<IpAddr>,
-    assigned_from: Option<PoolName>,
-}
-
 impl Model {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             options: options.clone(),
             files: BTreeMap::new(),
             states: BTreeMap::new(),
+            networks: BTreeMap::new(),
             state_problems: BTreeMap::new(),
             told: BTreeMap::new(),
             reported: BTreeSet::new(),
@@ -90,17 +92,29 @@ impl Model {
             self.states.remove(&key);
             return;
         };
-        match manifest::service_state(text) {
+        match state::service_state(text) {
             Ok(raw) => {
-                let assigned = view::assigned(&raw.status);
-                let assigned_from = view::assigned_from(&raw.metadata);
-                self.states.insert(key, State { assigned, assigned_from });
+                self.states.insert(key, view::service(raw, &self.options));
             }
             Err(reason) => {
                 let message = format!("{reason}; ignored until it is written again");
                 self.state_problems.insert(key, Problem { file: path.into(), line: None, message });
             }
         }
+    }
+
+    /// What a speaker says about its node has this text now, or is gone.
+    pub(super) fn network(&mut self, path: &Path, text: Option<&str>) {
+        let state = text.and_then(|text| serde_json::from_str::<raw::ConfigurationState>(text).ok());
+        match state {
+            Some(raw) => drop(self.networks.insert(path.into(), manifest::network(&raw))),
+            None => drop(self.networks.remove(path)),
+        }
+    }
+
+    /// What speakers say is read anew.
+    pub(super) fn forget_networks(&mut self) {
+        self.networks.clear();
     }
 
     /// All states are read anew.
@@ -158,13 +172,19 @@ impl Model {
             }
         }
         let objects = objects.into_values().map(|(_, entry)| entry).filter(|entry| self.wants(&entry.id));
-        (objects.map(|entry| (entry.id.clone(), self.with_state(entry))).collect(), problems)
+        let said = self.networks.values().cloned();
+        let said = said.map(|(object, network)| (Id::Network(object), Value::Network(network)));
+        let objects = objects.map(|entry| (entry.id.clone(), self.with_state(entry)));
+        (said.chain(objects).collect(), problems)
     }
 
     fn wants(&self, id: &Id) -> bool {
+        let is_controller = self.options.role == Role::Controller;
         match id {
-            Id::Config(_) | Id::Service(_) => true,
-            Id::Node(_) | Id::Endpoints(_) => matches!(self.options.role, Role::Speaker { .. }),
+            Id::Config(object) => is_controller || object.kind != RESERVATION,
+            Id::Service(_) | Id::Node(_) => true,
+            Id::Namespace(_) | Id::Network(_) => is_controller,
+            Id::Endpoints(_) => !is_controller,
         }
     }
 
@@ -172,10 +192,13 @@ impl Model {
     fn with_state(&self, entry: &Entry) -> Value {
         match (&entry.id, &entry.value) {
             (Id::Service(key), Value::Service(service)) if let Some(state) = self.states.get(key) => {
-                let mut service = service.clone();
-                service.assigned.clone_from(&state.assigned);
-                service.assigned_from.clone_from(&state.assigned_from);
-                Value::Service(service)
+                Value::Service(Service {
+                    assigned: state.assigned.clone(),
+                    assigned_from: state.assigned_from.clone(),
+                    pool_labels: state.pool_labels.clone(),
+                    condition: state.condition.clone(),
+                    ..service.clone()
+                })
             }
             (_, value) => value.clone(),
         }

@@ -27,7 +27,7 @@ impl Rig {
         fs::create_dir_all(root.path().join("manifests")).unwrap();
         let (manifests, state) = (root.path().join("manifests"), root.path().join("state"));
         let backend = Backend::directory(Options::new(role), &manifests, &state, None).unwrap();
-        let (changes, _) = backend.start().unwrap();
+        let (changes, _) = backend.start(None).unwrap();
         Self { root, changes }
     }
 
@@ -125,7 +125,51 @@ async fn everything_is_told_before_synced_and_in_the_order_of_use() {
         ["IPAddressPool metallb-system/p", "Node n1", "Service default/web", "EndpointSlice default/web-1"]
     );
     let mut rig = Rig::start(Role::Controller, &files[..1]);
-    assert_eq!(rig.until_synced().await.len(), 2, "a controller needs no nodes and endpoints");
+    assert_eq!(rig.until_synced().await.len(), 4, "a controller needs no endpoints, but namespaces");
+}
+
+#[tokio::test]
+async fn a_controller_is_told_of_namespaces_nodes_networks_and_reservations() {
+    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n---\n\
+         apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus: {addresses: [{type: InternalIP, address: 192.0.2.7}]}\n---\n\
+         apiVersion: metallb.io/v1beta1\nkind: ConfigurationState\nmetadata: {name: speaker-n1, namespace: metallb-system}\n\
+         status: {networks: [{interface: eth0, gateways: [192.0.2.1]}]}\n---\n\
+         apiVersion: metallb.io/v1beta1\nkind: IPReservation\nmetadata: {name: r, namespace: metallb-system}\nspec: {addresses: [192.0.2.9]}\n";
+    let state = |gateway: &str| {
+        format!(
+            r#"{{"apiVersion": "metallb.io/v1beta1", "kind": "ConfigurationState",
+                "metadata": {{"namespace": "metallb-system", "name": "speaker-n2"}},
+                "status": {{"networks": [{{"interface": "eth0", "gateways": ["{gateway}"]}}]}}}}"#
+        )
+    };
+    let file = "state/nodes/n2/objects/ConfigurationState/metallb-system/speaker-n2.json";
+    let files = [("manifests/all.yaml", text), (file, &state("192.0.2.2"))];
+    let mut rig = Rig::start(Role::Controller, &files);
+    let mut told = rig.until_synced().await.into_iter();
+    let gateway = |change: Option<Change>| match change {
+        Some(Change::Network(object, network)) => {
+            (object.name.to_string(), network.map(|network| network.gateways[0].to_string()))
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(told.next(), Some(Change::Config(object, Some(_))) if object.kind == "IPReservation"));
+    let labels = [("team".to_string(), "a".to_string())].into();
+    assert_eq!(told.next(), Some(Change::Namespace("shop".into(), Some(labels))));
+    assert_eq!(gateway(told.next()), ("speaker-n1".into(), Some("192.0.2.1".into())));
+    assert_eq!(gateway(told.next()), ("speaker-n2".into(), Some("192.0.2.2".into())));
+    let Some(Change::Node(_, Some(node))) = told.next() else { panic!("a node") };
+    assert_eq!(node.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+    assert_eq!(told.next(), None);
+
+    put(rig.root.path(), "state/nodes/n2/.next", &state("192.0.2.3"));
+    fs::rename(rig.path("state/nodes/n2/.next"), rig.path(file)).unwrap();
+    assert_eq!(gateway(Some(rig.next().await)), ("speaker-n2".into(), Some("192.0.2.3".into())));
+    fs::remove_file(rig.path(file)).unwrap();
+    assert_eq!(gateway(Some(rig.next().await)), ("speaker-n2".into(), None));
+
+    let mut rig = Rig::start(speaker(), &files);
+    let told = rig.until_synced().await;
+    assert!(matches!(&told[..], [Change::Node(_, Some(_))]), "a speaker needs none of them: {told:?}");
 }
 
 #[tokio::test]
@@ -133,7 +177,10 @@ async fn files_come_change_move_and_go() {
     let mut rig = Rig::start(speaker(), &[]);
     assert_eq!(rig.until_synced().await, []);
     rig.put("manifests/new/a.yaml", &service("a"));
-    assert_eq!(rig.service().await, ("default/a".into(), Some(Service::default())));
+    assert_eq!(
+        rig.service().await,
+        ("default/a".into(), Some(Service { families: vec![], ..Service::default() }))
+    );
     rig.put("manifests/new/a.yaml", &service("a").replace("LoadBalancer", "ClusterIP"));
     assert_eq!(rig.service().await.1.unwrap().scope, Scope::NotLoadBalancer);
     rig.put("manifests/.tmp", &service("b"));
@@ -213,7 +260,7 @@ async fn a_state_outweighs_the_status_in_a_manifest() {
     let (_, service) = rig.service().await;
     let service = service.unwrap();
     assert_eq!(service.assigned, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
-    assert_eq!(service.assigned_from, Some("p".into()));
+    assert_eq!(service.assigned_from, ["p".into()]);
     rig.put("state/services/default/.a", r#"{"metadata": {}, "status": {"loadBalancer": {}}}"#);
     fs::rename(rig.path("state/services/default/.a"), rig.path("state/services/default/a.json")).unwrap();
     assert!(ips(rig.service().await.1).is_empty(), "a state without addresses is a state");

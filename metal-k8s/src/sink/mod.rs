@@ -8,28 +8,31 @@ mod run;
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use k8s_openapi::jiff::Timestamp;
 use metal_core::{
-    config::{ObjectRef, Refusal},
-    controller::Usage,
+    config::{Held, ObjectRef, Refusal},
+    controller::{Assignment, Usage},
     event::{Event, Severity},
-    name::{ObjectKey, PoolName},
+    name::ObjectKey,
     speaker::Status,
+    view::Version,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
-use self::queue::Queue;
-use crate::{apply::ClusterWriter, change::Change, parse::CONFIG_MAP, state::StateWriter};
+use self::queue::{Class, Queue, Schedule};
+use crate::{apply::ClusterWriter, change::Change, crd::NodeNetwork, parse::CONFIG_MAP, state::StateWriter};
 
 /// Writes under way at one time: more only queue in the API server.
 const IN_FLIGHT: usize = 8;
-/// How long a write may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between two writes of the status of one object: what counts addresses changes with each of them.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Takes what the machines decide. Cheap to clone; no call waits or fails.
 #[derive(Clone)]
@@ -48,9 +51,9 @@ struct Shared {
 struct State {
     queue: Queue<Key, Job>,
     configs: BTreeMap<ObjectRef, ConfigStatus>,
-    event: u64,
     errors: u64,
     closed: bool,
+    ended: bool,
 }
 
 /// What writes for one object are ordered by.
@@ -60,7 +63,26 @@ enum Key {
     Service(ObjectKey),
     Config(ObjectRef),
     L2(ObjectKey),
-    Event(u64),
+    Networks,
+    /// Of events with the same reason about the same object only the last one that waits is worth writing.
+    Event(ObjectRef, &'static str),
+}
+
+impl Schedule for Key {
+    fn class(&self) -> Class {
+        match self {
+            Self::Sweep | Self::Service(_) | Self::L2(_) => Class::Urgent,
+            Self::Config(_) | Self::Networks => Class::Status,
+            Self::Event(..) => Class::Later,
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self {
+            Self::Config(_) | Self::Networks => STATUS_PAUSE,
+            Self::Sweep | Self::Service(_) | Self::L2(_) | Self::Event(..) => Duration::ZERO,
+        }
+    }
 }
 
 /// One write.
@@ -68,12 +90,14 @@ enum Key {
 pub(crate) enum Job {
     /// Remove what an earlier incarnation left.
     Sweep,
-    /// The addresses of a Service.
-    Assign { service: ObjectKey, addresses: Vec<IpAddr>, pool: Option<PoolName> },
+    /// What a Service shows.
+    Assign { service: ObjectKey, write: u64, version: Version, assignment: Assignment },
     /// The status of a configuration object; `None` when there is nothing to say of it any more.
     Config { object: ObjectRef, status: Option<ConfigStatus> },
     /// The `ServiceL2Status` of this node for a Service; `None` when it must not exist.
     L2 { service: ObjectKey, status: Option<Status> },
+    /// The networks that this node is in.
+    Networks(Vec<NodeNetwork>),
     /// An event.
     Event { about: ObjectRef, event: Event, at: Timestamp },
 }
@@ -85,6 +109,8 @@ pub(crate) struct ConfigStatus {
     pub(crate) refusals: Option<Vec<Refusal>>,
     /// How full the pool is.
     pub(crate) count: Count,
+    /// The addresses of the pool that are kept for their former owners.
+    pub(crate) held: Vec<Held>,
 }
 
 /// How full a pool is.
@@ -104,8 +130,12 @@ pub(crate) enum Count {
 pub(crate) enum Done {
     /// What was to be written is there.
     Written,
+    /// It was there already.
+    Unchanged,
     /// The object is gone.
     Gone,
+    /// The object has changed since the write was decided on: whoever decided it decides again.
+    Stale,
 }
 
 /// Why a write failed.
@@ -128,13 +158,7 @@ pub(crate) enum Writer {
 impl Writer {
     async fn write(&self, job: &Job) -> Result<Done, Failure> {
         match self {
-            Self::Cluster(writer) => match tokio::time::timeout(PATIENCE, writer.write(job)).await {
-                Ok(result) => result,
-                Err(_) => Err(Failure {
-                    reason: format!("no answer from the API server for {} s", PATIENCE.as_secs()),
-                    retry: true,
-                }),
-            },
+            Self::Cluster(writer) => writer.write(job).await,
             Self::Directory(writer) => {
                 let (writer, job) = (writer.clone(), job.clone());
                 // Files are synced, which may take long on a busy disk.
@@ -165,7 +189,7 @@ impl Sink {
     pub(crate) fn start(writer: Writer, changes: mpsc::WeakSender<Change>) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), idle: Notify::new() });
         if writer.sweeps() {
-            shared.lock().queue.push(Key::Sweep, Job::Sweep);
+            shared.lock().queue.push(Key::Sweep, Job::Sweep, Instant::now());
         }
         let (written, reports) = mpsc::unbounded_channel();
         tokio::spawn(forward(reports, changes));
@@ -173,10 +197,11 @@ impl Sink {
         Self(Arc::new(Handle(shared)))
     }
 
-    /// Writes the addresses of a Service into its status, and the pool into its annotation; no addresses
-    /// clear both.
-    pub fn assign(&self, service: ObjectKey, addresses: Vec<IpAddr>, pool: Option<PoolName>) {
-        self.push(Key::Service(service.clone()), Job::Assign { service, addresses, pool });
+    /// Writes what a Service shows into its status and its annotations; no addresses clear them. The write is based on
+    /// this version of the Service, 0 for any; one that meets another version, unless we made that ourselves, is
+    /// dropped. [`Change::Written`](crate::Change::Written) tells when the write of this number is there.
+    pub fn assign(&self, service: ObjectKey, write: u64, version: Version, assignment: Assignment) {
+        self.push(Key::Service(service.clone()), Job::Assign { service, write, version, assignment });
     }
 
     /// Tells the user about a Service.
@@ -204,13 +229,15 @@ impl Sink {
         self.0.0.wake.notify_one();
     }
 
-    /// Writes the counters of the pool that `object` defines; `None` when there is no such pool any more.
-    pub fn usage(&self, object: ObjectRef, usage: Option<Usage>) {
+    /// Writes the counters of the pool that `object` defines, and which of its addresses are held; `None` when there
+    /// is no such pool any more.
+    pub fn usage(&self, object: ObjectRef, usage: Option<Usage>, held: Vec<Held>) {
         if object.kind == CONFIG_MAP {
             return; // It has no status to write them to.
         }
         let mut state = self.0.0.lock();
-        state.configs.entry(object.clone()).or_default().count = usage.map_or(Count::NoPool, Count::Pool);
+        let status = state.configs.entry(object.clone()).or_default();
+        (status.count, status.held) = (usage.map_or(Count::NoPool, Count::Pool), held);
         state.push_config(object);
         drop(state);
         self.0.0.wake.notify_one();
@@ -219,6 +246,11 @@ impl Sink {
     /// Writes what this node announces for a Service; `None` when it announces nothing.
     pub fn l2_status(&self, service: ObjectKey, status: Option<Status>) {
         self.push(Key::L2(service.clone()), Job::L2 { service, status });
+    }
+
+    /// Writes which networks this node is in, in place of what was said before.
+    pub fn networks(&self, networks: Vec<NodeNetwork>) {
+        self.push(Key::Networks, Job::Networks(networks));
     }
 
     /// How many writes have failed so far, repeated ones included.
@@ -243,16 +275,33 @@ impl Sink {
         tokio::time::timeout(within, idle).await.is_ok()
     }
 
+    /// Writes what is left, as far as it can be written `within` this time, and begins nothing after that. True when
+    /// nothing is under way any more: nobody need fear a late write of ours.
+    pub async fn end(self, within: Duration) -> bool {
+        self.flush(within).await;
+        let shared = &self.0.0;
+        shared.lock().closed = true;
+        shared.wake.notify_one();
+        let ended = async {
+            loop {
+                let mut notified = std::pin::pin!(shared.idle.notified());
+                notified.as_mut().enable();
+                if shared.lock().ended {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        tokio::time::timeout(within, ended).await.is_ok()
+    }
+
     fn event_about(&self, about: ObjectRef, event: Event) {
-        let mut state = self.0.0.lock();
-        state.event += 1;
-        let key = Key::Event(state.event);
-        drop(state);
+        let key = Key::Event(about.clone(), event.reason);
         self.push(key, Job::Event { about, event, at: Timestamp::now() });
     }
 
     fn push(&self, key: Key, job: Job) {
-        self.0.0.lock().queue.push(key, job);
+        self.0.0.lock().queue.push(key, job, Instant::now());
         self.0.0.wake.notify_one();
     }
 }
@@ -287,13 +336,16 @@ pub(crate) fn refusal_text(refusals: &[Refusal]) -> String {
 
 impl State {
     fn push_config(&mut self, object: ObjectRef) {
-        let status = &self.configs[&object];
+        let Some(status) = self.configs.get(&object) else { return };
         // Not refused and yet no pool: the object is gone.
         let gone = object.kind == crate::parse::POOL
             && status.count == Count::NoPool
             && status.refusals.as_ref().is_none_or(Vec::is_empty);
         let status = (!gone).then(|| status.clone());
-        self.queue.push(Key::Config(object.clone()), Job::Config { object, status });
+        if gone {
+            self.configs.remove(&object);
+        }
+        self.queue.push(Key::Config(object.clone()), Job::Config { object, status }, Instant::now());
     }
 }
 
@@ -316,6 +368,7 @@ impl std::fmt::Display for Job {
             Self::Sweep => f.write_str("the removal of earlier ServiceL2Status objects"),
             Self::Assign { service, .. } => write!(f, "the addresses of Service {service}"),
             Self::Config { object, .. } => write!(f, "the status of {object}"),
+            Self::Networks(_) => f.write_str("the ConfigurationState of this node"),
             Self::L2 { service, .. } => write!(f, "the ServiceL2Status of Service {service}"),
             Self::Event { about, event, .. } => write!(f, "the event {} about {about}", event.reason),
         }

@@ -18,6 +18,8 @@ pub(super) async fn run(shared: Arc<Shared>, writer: Writer, written: mpsc::Unbo
         let next = {
             let mut state = shared.lock();
             if state.closed && writes.is_empty() {
+                state.ended = true;
+                shared.idle.notify_waiters();
                 return;
             }
             while writes.len() < writer.in_flight()
@@ -46,14 +48,15 @@ pub(super) async fn run(shared: Arc<Shared>, writer: Writer, written: mpsc::Unbo
                 log.result(&job, &result);
                 let mut state = shared.lock();
                 state.errors += u64::from(result.is_err());
+                let now = Instant::now();
                 match result {
-                    Err(Failure { retry: true, .. }) => state.queue.failed(key, job, Instant::now()),
-                    Err(_) => state.queue.done(&key),
+                    Err(Failure { retry: true, .. }) => state.queue.failed(key, job, now),
+                    Err(_) => state.queue.done(&key, false, now),
                     Ok(done) => {
-                        state.queue.done(&key);
-                        if let (Done::Written, Job::Assign { service, addresses, pool }) = (done, job) {
+                        state.queue.done(&key, done == Done::Written, now);
+                        if let (Done::Written, Job::Assign { service, write, .. }) = (done, job) {
                             // Nobody may want to know any more.
-                            let _ = written.send(Change::Written { service, addresses, pool });
+                            let _ = written.send(Change::Written { service, write });
                         }
                     }
                 }

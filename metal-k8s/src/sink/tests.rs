@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-use metal_core::controller::Usage;
+use metal_core::{controller::Usage, view::Condition};
 use serde_json::{Value, json};
 
 use super::*;
@@ -34,6 +34,11 @@ fn pool() -> ObjectRef {
     ObjectRef { kind: POOL, namespace: "metallb-system".into(), name: "first".into() }
 }
 
+fn assignment(address: &str) -> Assignment {
+    let addresses = vec![address.parse().unwrap()];
+    Assignment { addresses, pools: vec!["first".into()], ..Assignment::default() }
+}
+
 fn refusal(text: &str) -> Refusal {
     Refusal { field: "spec.addresses[0]".into(), message: text.into() }
 }
@@ -43,8 +48,11 @@ async fn a_service_and_its_clearing() {
     let directory = tempfile::tempdir().unwrap();
     let sink = sink(directory.path(), Role::Controller);
     let service = ObjectKey::new("shop", "web");
-    sink.assign(service.clone(), vec!["192.0.2.9".parse().unwrap()], None);
-    sink.assign(service.clone(), vec!["192.0.2.1".parse().unwrap()], Some("first".into()));
+    sink.assign(service.clone(), 1, 0, assignment("192.0.2.9"));
+    let condition =
+        |message: &str| Some(Condition { status: true, reason: "Assigned".into(), message: message.into() });
+    let assigned = Assignment { condition: condition("m"), ..assignment("192.0.2.1") };
+    sink.assign(service.clone(), 2, 0, assigned.clone());
     assert!(sink.flush(DEADLINE).await);
     let file = "services/shop/web.json";
     let expected = json!({
@@ -52,12 +60,26 @@ async fn a_service_and_its_clearing() {
         "metadata": {"namespace": "shop", "name": "web", "annotations": {"metallb.io/ip-allocated-from-pool": "first"}},
         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}},
     });
-    assert_eq!(read(directory.path(), file), expected);
-    sink.assign(service, Vec::new(), None);
+    let mut there = read(directory.path(), file);
+    let conditions = there["status"].as_object_mut().unwrap().remove("conditions").unwrap();
+    assert_eq!(there, expected);
+    assert_eq!((&conditions[0]["status"], &conditions[0]["message"]), (&json!("True"), &json!("m")));
+    // The time of the transition stays.
+    let dated = fs::read_to_string(directory.path().join(file)).unwrap();
+    let since = conditions[0]["lastTransitionTime"].as_str().unwrap();
+    fs::write(directory.path().join(file), dated.replace(since, "2026-01-01T00:00:00Z")).unwrap();
+    sink.assign(service.clone(), 3, 0, Assignment { condition: condition("n"), ..assigned });
+    assert!(sink.flush(DEADLINE).await);
+    let condition = &read(directory.path(), file)["status"]["conditions"][0];
+    assert_eq!(
+        (&condition["message"], &condition["lastTransitionTime"]),
+        (&json!("n"), &json!("2026-01-01T00:00:00Z"))
+    );
+    sink.assign(service, 4, 0, Assignment::default());
     assert!(sink.flush(DEADLINE).await);
     let cleared = read(directory.path(), file);
     assert_eq!(cleared["status"], json!({"loadBalancer": {"ingress": []}}));
-    assert_eq!(cleared["metadata"]["annotations"], json!({}));
+    assert_eq!(cleared["metadata"].get("annotations"), None);
 }
 
 #[tokio::test]
@@ -67,7 +89,7 @@ async fn a_pool_has_its_counters_and_its_condition_in_one_object() {
     let usage = Usage { assigned_v4: 1, available_v4: 9, available_v6: u64::MAX, ..Usage::default() };
     let first = sink(directory.path(), Role::Controller);
     first.verdict(pool(), vec![]);
-    first.usage(pool(), Some(usage));
+    first.usage(pool(), Some(usage), vec![]);
     assert!(first.flush(DEADLINE).await);
     let object = read(directory.path(), path);
     let status = &object["status"];
@@ -85,13 +107,13 @@ async fn a_pool_has_its_counters_and_its_condition_in_one_object() {
     let again = sink(directory.path(), Role::Controller);
     again.verdict(pool(), vec![]);
     assert!(again.flush(DEADLINE).await);
-    again.usage(pool(), Some(usage));
+    again.usage(pool(), Some(usage), vec![]);
     assert!(again.flush(DEADLINE).await);
     assert_eq!(modified(), before);
     assert_eq!(read(directory.path(), path)["status"]["conditions"][0]["lastTransitionTime"], since);
 
     again.verdict(pool(), vec![refusal("reversed"), refusal("too large")]);
-    again.usage(pool(), None);
+    again.usage(pool(), None, vec![]);
     assert!(again.flush(DEADLINE).await);
     let status = read(directory.path(), path)["status"].take();
     assert_eq!(status["conditions"][0]["status"], "False");
@@ -102,7 +124,7 @@ async fn a_pool_has_its_counters_and_its_condition_in_one_object() {
     assert_eq!(status["assignedIPv4"], 0, "a pool that is not in force has no counters");
 
     again.verdict(pool(), vec![]);
-    again.usage(pool(), None);
+    again.usage(pool(), None, vec![]);
     assert!(again.flush(DEADLINE).await);
     assert!(!directory.path().join(path).exists(), "a pool that is gone has no status");
 }
@@ -111,7 +133,7 @@ async fn a_pool_has_its_counters_and_its_condition_in_one_object() {
 async fn the_time_of_a_transition_stays_while_only_the_message_changes() {
     let status = |refusals: &[&str]| ConfigStatus {
         refusals: Some(refusals.iter().map(|text| refusal(text)).collect()),
-        count: Count::Unknown,
+        ..ConfigStatus::default()
     };
     let at = |seconds| Timestamp::from_second(seconds).unwrap();
     let object = ObjectRef { kind: "L2Advertisement", namespace: "a".into(), name: "b".into() };
@@ -156,13 +178,12 @@ async fn an_l2_status_lives_as_long_as_its_announcement() {
 async fn events_are_lines_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let sink = sink(directory.path(), speaker());
-    let service = ObjectKey::new("shop", "web");
+    let event = |message: String| Event { severity: Severity::Warning, reason: "AllocationFailed", message };
     for number in 0..1_003 {
-        let message = number.to_string();
-        sink.event(
-            service.clone(),
-            Event { severity: Severity::Warning, reason: "AllocationFailed", message },
-        );
+        sink.event(ObjectKey::new("shop", &format!("web-{number}")), event("superseded".into()));
+    }
+    for number in 0..1_003 {
+        sink.event(ObjectKey::new("shop", &format!("web-{number}")), event(number.to_string()));
     }
     assert!(sink.flush(DEADLINE).await);
     let text = fs::read_to_string(directory.path().join("own/events.jsonl")).unwrap();
@@ -171,7 +192,7 @@ async fn events_are_lines_in_order() {
     assert_eq!((&events[0]["message"], &events[999]["message"]), (&json!("3"), &json!("1002")));
     assert_eq!(events[0]["type"], "Warning");
     assert_eq!(events[0]["source"], json!({"component": "metallb-speaker", "host": "n1"}));
-    assert_eq!(events[0]["involvedObject"]["name"], "web");
+    assert_eq!(events[0]["involvedObject"]["name"], "web-3");
 }
 
 #[tokio::test]
@@ -182,7 +203,7 @@ async fn a_verdict_on_a_config_map_is_an_event_when_it_changes() {
     for refusals in [vec![], vec![refusal("x")], vec![refusal("x")], vec![]] {
         sink.verdict(object.clone(), refusals);
     }
-    sink.usage(object, Some(Usage::default()));
+    sink.usage(object, Some(Usage::default()), vec![]);
     assert!(sink.flush(DEADLINE).await);
     let text = fs::read_to_string(directory.path().join("own/events.jsonl")).unwrap();
     let reasons: Vec<_> =
@@ -197,7 +218,7 @@ async fn a_failed_write_is_tried_again() {
     let services = directory.path().join("services");
     fs::write(&services, "in the way").unwrap();
     let sink = sink(directory.path(), Role::Controller);
-    sink.assign(ObjectKey::new("shop", "web"), vec!["192.0.2.1".parse().unwrap()], None);
+    sink.assign(ObjectKey::new("shop", "web"), 1, 0, assignment("192.0.2.1"));
     assert!(!sink.flush(Duration::from_millis(50)).await);
     assert!(sink.errors() > 0);
     fs::remove_file(&services).unwrap();
@@ -210,18 +231,30 @@ async fn what_was_assigned_last_is_reported_as_written() {
     let directory = tempfile::tempdir().unwrap();
     let (sink, sender, mut changes) = start(directory.path(), Role::Controller);
     let service = ObjectKey::new("shop", "web");
-    for last in 1..=3 {
-        sink.assign(service.clone(), vec![IpAddr::from([192, 0, 2, last])], Some("first".into()));
+    for (write, address) in [(1, "192.0.2.1"), (2, "192.0.2.2"), (5, "192.0.2.3")] {
+        sink.assign(service.clone(), write, 0, assignment(address));
     }
     assert!(sink.flush(DEADLINE).await, "nobody has to listen");
     let change = tokio::time::timeout(DEADLINE, changes.recv()).await.unwrap();
-    let addresses = vec!["192.0.2.3".parse().unwrap()];
-    assert_eq!(
-        change,
-        Some(Change::Written { service: service.clone(), addresses, pool: Some("first".into()) })
-    );
+    assert_eq!(change, Some(Change::Written { service: service.clone(), write: 5 }));
     drop(sender);
     assert_eq!(changes.recv().await, None, "the sink does not keep the stream open");
-    sink.assign(service, vec![], None);
+    sink.assign(service, 6, 0, Assignment::default());
+    assert!(sink.end(DEADLINE).await, "nothing is under way any more");
+}
+
+#[tokio::test]
+async fn the_networks_of_a_node_are_in_its_own_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = sink(directory.path(), speaker());
+    let network = NodeNetwork {
+        interface: "eth0".into(),
+        gateways: vec!["192.0.2.1".into()],
+        ..NodeNetwork::default()
+    };
+    sink.networks(vec![network]);
     assert!(sink.flush(DEADLINE).await);
+    let object = read(directory.path(), "own/objects/ConfigurationState/metallb-system/speaker-n1.json");
+    assert_eq!(object["metadata"]["labels"]["metallb.io/node-name"], "n1");
+    assert_eq!(object["status"]["networks"], json!([{"interface": "eth0", "gateways": ["192.0.2.1"]}]));
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::fake::{Answer, Fake, refused};
 
 fn context() -> Context {
-    Context { class: None, seen: Seen::default(), changes: mpsc::channel(1).0 }
+    Context { options: Options::new(Role::Controller), seen: Seen::default(), changes: mpsc::channel(1).0 }
 }
 
 fn service(name: &str) -> raw::Service {

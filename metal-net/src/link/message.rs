@@ -13,14 +13,16 @@ use metal_core::view::{Link, LinkIndex};
 pub(crate) enum Dump {
     Links,
     Addresses,
+    Routes,
 }
 
 /// The request for a dump.
 pub(crate) fn request(dump: Dump, sequence: u32) -> Vec<u8> {
-    // Behind the header: a zeroed `ifinfomsg` or `ifaddrmsg`, which is "all families, all interfaces".
+    // Behind the header: a zeroed `ifinfomsg`, `ifaddrmsg` or `rtmsg`, which is "all families, all interfaces".
     let (kind, body) = match dump {
         Dump::Links => (libc::RTM_GETLINK, 16_u8),
         Dump::Addresses => (libc::RTM_GETADDR, 8),
+        Dump::Routes => (libc::RTM_GETROUTE, 12),
     };
     let length = HEADER + usize::from(body);
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP).cast_unsigned();
@@ -50,6 +52,9 @@ pub(crate) enum Message {
     /// An address of the host, with its prefix length.
     Address(LinkIndex, IpNet),
     AddressGone(LinkIndex, IpNet),
+    /// A route to everywhere: its gateways, each with the interface that reaches it.
+    DefaultRoute(Vec<(LinkIndex, IpAddr)>),
+    DefaultRouteGone,
     /// The end of a dump.
     Done,
     /// A request succeeded.
@@ -90,6 +95,11 @@ fn parse(kind: u16, body: &[u8]) -> Option<Message> {
         libc::RTM_DELADDR => {
             let (index, prefix) = address(body)?;
             Message::AddressGone(index, prefix)
+        }
+        libc::RTM_NEWROUTE => Message::DefaultRoute(default_route(body)?),
+        libc::RTM_DELROUTE => {
+            default_route(body)?;
+            Message::DefaultRouteGone
         }
         kind if i32::from(kind) == libc::NLMSG_DONE => Message::Done,
         kind if i32::from(kind) == libc::NLMSG_ERROR => match u32_at(body, 0)?.cast_signed() {
@@ -164,6 +174,49 @@ fn address(body: &[u8]) -> Option<(LinkIndex, IpNet)> {
         }
     }
     Some((index, IpNet::new(local.or(address)?, length).ok()?))
+}
+
+/// `rtmsg` and its attributes, if it is a default route of the main table.
+fn default_route(body: &[u8]) -> Option<Vec<(LinkIndex, IpAddr)>> {
+    let (family, length, table, kind) = (*body.first()?, *body.get(1)?, *body.get(4)?, *body.get(7)?);
+    if length != 0 || table != libc::RT_TABLE_MAIN || kind != libc::RTN_UNICAST {
+        return None;
+    }
+    let mut gateways = Vec::new();
+    let (mut link, mut gateway) = (None, None);
+    for (kind, value) in attributes(body.get(12..)?) {
+        match kind {
+            libc::RTA_OIF => link = u32_at(value, 0),
+            libc::RTA_GATEWAY => gateway = ip(family, value),
+            libc::RTA_VIA => gateway = via(value),
+            libc::RTA_MULTIPATH => gateways.extend(next_hops(family, value)),
+            _ => {}
+        }
+    }
+    gateways.extend(link.zip(gateway));
+    Some(gateways)
+}
+
+/// `rtvia`: a gateway of another family than the route.
+fn via(value: &[u8]) -> Option<IpAddr> {
+    ip(u8::try_from(u16_at(value, 0)?).ok()?, value.get(2..)?)
+}
+
+/// `rtnexthop`s, each with its attributes.
+fn next_hops(family: u8, bytes: &[u8]) -> impl Iterator<Item = (LinkIndex, IpAddr)> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, link) = (usize::from(u16_at(rest, 0)?), u32_at(rest, 4)?);
+        let hop = rest.get(8..length)?;
+        rest = rest.get(aligned(length)..).unwrap_or_default();
+        let gateway = attributes(hop).find_map(|(kind, value)| match kind {
+            libc::RTA_GATEWAY => ip(family, value),
+            libc::RTA_VIA => via(value),
+            _ => None,
+        });
+        Some(gateway.map(|gateway| (link, gateway)))
+    })
+    .flatten()
 }
 
 fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {

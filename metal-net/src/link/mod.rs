@@ -171,7 +171,12 @@ impl LinkMonitor {
                     self.stale = true;
                     return Err(io::Error::from_raw_os_error(errno));
                 }
-                Message::Done | Message::Acknowledged | Message::Error(_) | Message::Other => {}
+                Message::DefaultRoute(_)
+                | Message::DefaultRouteGone
+                | Message::Done
+                | Message::Acknowledged
+                | Message::Error(_)
+                | Message::Other => {}
             }
         }
         match self.dump {
