@@ -1,6 +1,6 @@
 //! An API server with a leader, and one that was a leader before: everything between them takes its time.
 
-use alloc::{collections::BTreeSet, vec};
+use alloc::collections::BTreeSet;
 
 use super::*;
 
