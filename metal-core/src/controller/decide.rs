@@ -138,7 +138,7 @@ impl Controller {
     /// Gives a Service what it asks for, or says why not.
     pub(super) fn serve(&mut self, now: Instant, key: &ObjectKey) {
         let Some(record) = self.services.get(key) else { return };
-        if record.service.scope != Scope::Ours {
+        if record.service.scope != Scope::Ours || self.awaits_namespace(now, key) {
             return;
         }
         self.share(key);

@@ -1,17 +1,21 @@
 //! What changes of the configuration, of namespaces and of the network do to Services.
 
 use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Controller, Output, agenda::Queue, record::Orphan};
+use super::{Controller, Output, Timer, agenda::Queue, record::Orphan};
 use crate::{
     config::{ObjectRef, Pool},
     name::{ObjectKey, PoolName},
     selector::Labels,
+    time::Instant,
     view::Network,
 };
+
+/// How long a Service waits for its namespace.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The labels of a namespace that is not known.
 static NO_LABELS: Labels = Labels::new();
@@ -91,6 +95,37 @@ impl Controller {
         };
         if before.as_ref() != self.namespaces.get(namespace) {
             self.agenda.wake(&Queue::Of(namespace.clone()));
+        }
+    }
+
+    /// Whether a Service has to wait: pools select by the labels of namespaces, and its own is not known, which
+    /// happens when both are created together and the news of the Service comes first.
+    pub(super) fn awaits_namespace(&mut self, now: Instant, key: &ObjectKey) -> bool {
+        let Some(record) = self.services.get(key) else { return false };
+        let is_known = self.namespaces.is_empty() || self.namespaces.contains_key(&key.namespace);
+        if is_known || record.is_impatient || !record.owns.is_empty() {
+            return false;
+        }
+        let selects = |pool: &Arc<Pool>| {
+            pool.allocation.as_ref().is_some_and(|allocation| !allocation.namespace_selectors.is_empty())
+        };
+        if !self.config.snapshot().pools().any(selects) {
+            return false;
+        }
+        let age = record.age(key);
+        let timer = Timer::Namespace(key.clone());
+        if self.timers.get(&timer).is_none() {
+            self.timers.set(timer, now + PATIENCE);
+        }
+        self.agenda.wait(age, alloc::vec![Queue::Of(key.namespace.clone())]);
+        true
+    }
+
+    /// A Service does not wait for its namespace any longer.
+    pub(super) fn namespace_timer(&mut self, key: &ObjectKey) {
+        if let Some(record) = self.services.get_mut(key) {
+            record.is_impatient = true;
+            self.look_at(key);
         }
     }
 

@@ -173,6 +173,8 @@ enum Timer {
     Held(IpAddr),
     /// The quarrel about a Service goes into its next round.
     Contest(ObjectKey),
+    /// A Service does not wait for its namespace any longer.
+    Namespace(ObjectKey),
 }
 
 impl Machine for Controller {
@@ -206,6 +208,7 @@ impl Machine for Controller {
                 match timer {
                     Timer::Held(address) => self.unhold(address),
                     Timer::Contest(key) => self.contest_timer(now, &key),
+                    Timer::Namespace(key) => self.namespace_timer(&key),
                 }
             } else if mem::take(&mut self.is_config_changed) {
                 self.reconfigure();
@@ -271,6 +274,7 @@ impl Controller {
         let (owns, leaving) = (mem::take(&mut record.owns), mem::take(&mut record.leaving));
         self.agenda.forget(&age);
         self.timers.stop(&Timer::Contest(key.clone()));
+        self.timers.stop(&Timer::Namespace(key.clone()));
         self.forget_outside(key, &owns);
         let held: Vec<_> = owns.into_iter().map(|own| own.address).collect();
         if !held.is_empty() {

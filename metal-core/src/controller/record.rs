@@ -29,6 +29,8 @@ pub(super) struct Record {
     pub(super) lost: Option<Lost>,
     /// What is left of the pool that its addresses came from, once that is gone.
     pub(super) orphan: Option<Box<Orphan>>,
+    /// It has waited for its namespace long enough.
+    pub(super) is_impatient: bool,
     /// The quarrel with another manager about its status.
     pub(super) contest: Option<Box<Contest>>,
     /// What was asked to be written and has not been seen since.
@@ -94,6 +96,7 @@ impl Record {
             sharing: None,
             leaving: Vec::new(),
             reason: None,
+            is_impatient: false,
             contest: None,
             in_flight: VecDeque::new(),
             confirmed: 0,

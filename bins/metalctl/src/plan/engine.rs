@@ -1,7 +1,8 @@
 //! Runs the controller on manifests until it has nothing left to do.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -10,6 +11,7 @@ use metal_core::{
     config::{Configuration, Object, ObjectRef, Refusal},
     controller::{Controller, Input, Output, ServiceState},
     name::ObjectKey,
+    selector::Labels,
     view::{self, Created, Network, Node, Scope},
 };
 use metal_k8s::{Change, Fault, Manifests, Unusable};
@@ -25,6 +27,7 @@ pub(crate) fn plan(manifests: &Manifests) -> Report {
     let mut world = World {
         controller: Controller::new(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)),
         services: BTreeMap::new(),
+        namespaces: BTreeSet::new(),
         objects: BTreeMap::new(),
         verdicts: BTreeMap::new(),
     };
@@ -39,6 +42,8 @@ pub(crate) fn plan(manifests: &Manifests) -> Report {
 struct World {
     controller: Controller,
     services: BTreeMap<ObjectKey, view::Service>,
+    /// The namespaces that the controller knows.
+    namespaces: BTreeSet<Arc<str>>,
     objects: BTreeMap<ObjectRef, Object>,
     verdicts: BTreeMap<ObjectRef, Vec<Refusal>>,
 }
@@ -53,13 +58,21 @@ impl World {
                 // Who wrote a status before is no matter of a plan.
                 service.written_by = None;
                 self.services.insert(key.clone(), service.clone());
+                // There is a namespace, whether or not it is among the manifests; if it is, it says more later.
+                if self.namespaces.insert(key.namespace.clone()) {
+                    let none = Input::Namespace(key.namespace.clone(), Some(Labels::new()));
+                    self.controller.handle_input(NOW, none);
+                }
                 Input::Service(key, Some(service))
             }
             Change::Config(object, Some(value)) => {
                 self.objects.insert(object.clone(), value.clone());
                 Input::Config(object, Some(value))
             }
-            Change::Namespace(name, labels) => Input::Namespace(name, labels),
+            Change::Namespace(name, labels) => {
+                self.namespaces.insert(name.clone());
+                Input::Namespace(name, labels)
+            }
             Change::Network(object, network) => Input::Network(object, network),
             Change::Node(name, node) => {
                 let object = ObjectRef { kind: "Node", namespace: "".into(), name: name.as_str().into() };

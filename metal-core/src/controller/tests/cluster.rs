@@ -1,6 +1,6 @@
 //! An API server with a leader, and one that was a leader before: everything between them takes its time.
 
-use alloc::{collections::BTreeSet, vec};
+use alloc::collections::BTreeSet;
 
 use super::*;
 
@@ -212,7 +212,7 @@ impl Cluster {
         mut look: impl FnMut(&mut Self) -> Result<Vec<Output>, E>,
     ) -> Result<(), E> {
         for _ in 0..10_000 {
-            self.deliver(&vec![0; 100]);
+            self.deliver(&[0; 100]);
             let outputs = look(self)?;
             let is_quiet =
                 outputs.is_empty() && self.leader.outbox.is_empty() && self.leader.services.is_empty();

@@ -100,6 +100,7 @@ impl Plain {
             if until > end {
                 break;
             }
+            self.now = until;
             self.drop_hold(address);
             // Those that end together end together.
             if self.until.values().all(|other| Instant::from_secs(*other) > until) {

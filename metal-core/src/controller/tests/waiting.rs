@@ -146,6 +146,33 @@ fn a_lower_quota_takes_nothing_away() {
 }
 
 #[test]
+fn a_service_waits_a_moment_for_its_namespace_when_pools_select_by_that() {
+    let mut world = World::new(&[("general", "198.51.100.0/28")]);
+    let allocation = ServiceAllocationSpec {
+        namespace_selectors: vec![crate::selector::Selector::label("team", "a")],
+        ..ServiceAllocationSpec::default()
+    };
+    world.input(Input::Namespace("default".into(), Some(Labels::new())));
+    world.apply("new/early", service(1));
+    assert_eq!(assigned(&world.run()), ["early=198.51.100.0"], "no pool selects by that");
+    world.set_pool("a", PoolSpec { service_allocation: Some(allocation), ..pool_of(&["192.0.2.0/28"]) });
+    world.apply("new/web", service(2));
+    world.apply("web", service(3));
+    assert_eq!(assigned(&world.run()), ["web=198.51.100.1"]);
+    world.input(Input::Namespace("new".into(), Some(Labels::from([("team".into(), "a".into())]))));
+    assert_eq!(assigned(&world.run()), ["web=192.0.2.0"]);
+    // It does not wait forever.
+    world.apply("unknown/web", service(4));
+    assert_eq!(assigned(&world.run()), [""; 0]);
+    assert_eq!(assigned(&world.pass(1)), ["web=198.51.100.2"]);
+    assert_eq!(world.controller.poll_timeout(), None);
+    // Nor does what has an address already.
+    world.restart();
+    world.input(Input::Namespace("default".into(), Some(Labels::new())));
+    assert_eq!(assigned(&world.run()), [""; 0]);
+}
+
+#[test]
 fn a_namespace_that_gets_the_right_labels_is_served() {
     let mut world = World::new(&[]);
     let allocation = ServiceAllocationSpec {
