@@ -54,5 +54,6 @@ mod watch;
 pub use backend::{Backend, OpenError, Options, Pod, Role};
 pub use change::{Change, Changes, Problem};
 pub use fence::Fence;
+pub use files::offline::{Fault, Manifests, Place, Unusable};
 pub use lease::{LeaseClient, LeaseError};
 pub use sink::Sink;

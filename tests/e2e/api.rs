@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
@@ -12,7 +14,7 @@ use serde_json::Value;
 use metal_tests::wait::{ensure, wait_for};
 
 /// The kinds in use: group, version, kind, whether it is namespaced.
-const KINDS: [(&str, &str, &str, bool); 18] = [
+const KINDS: [(&str, &str, &str, bool); 21] = [
     ("", "v1", "ConfigMap", true),
     ("", "v1", "Event", true),
     ("", "v1", "Namespace", false),
@@ -23,8 +25,11 @@ const KINDS: [(&str, &str, &str, bool); 18] = [
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
     ("apps", "v1", "DaemonSet", true),
     ("apps", "v1", "Deployment", true),
+    ("coordination.k8s.io", "v1", "Lease", true),
     ("discovery.k8s.io", "v1", "EndpointSlice", true),
+    ("metallb.io", "v1beta1", "ConfigurationState", true),
     ("metallb.io", "v1beta1", "IPAddressPool", true),
+    ("metallb.io", "v1beta1", "IPReservation", true),
     ("metallb.io", "v1beta1", "L2Advertisement", true),
     ("metallb.io", "v1beta1", "ServiceL2Status", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
@@ -32,6 +37,9 @@ const KINDS: [(&str, &str, &str, bool); 18] = [
     ("rbac.authorization.k8s.io", "v1", "Role", true),
     ("rbac.authorization.k8s.io", "v1", "RoleBinding", true),
 ];
+
+/// How many objects are created at the same time where there are many.
+const AT_A_TIME: usize = 16;
 
 /// A client that remembers what it created.
 pub(crate) struct Client {
@@ -90,6 +98,85 @@ impl Client {
             reference
         });
         references.collect()
+    }
+
+    /// Replaces the status of an object with what `change` makes of the object, as a controller does that knows
+    /// nothing of server-side apply. False when somebody else was faster.
+    #[track_caller]
+    pub(crate) fn replace_status(
+        &self,
+        manager: &str,
+        (kind, namespace, name): (&str, &str, &str),
+        change: impl FnOnce(&mut Value),
+    ) -> bool {
+        let mut object = self.get(kind, namespace, name).unwrap_or_else(|| panic!("no {kind} {name}"));
+        change(&mut object);
+        let parameters = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let api = self.api(kind, Some(namespace));
+        match self.runtime.block_on(api.replace_status(name, &parameters, &object)) {
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.code == 409 => false,
+            Err(error) => panic!("{kind} {name}: {error}"),
+        }
+    }
+
+    /// Applies the status of an object as another field manager.
+    #[track_caller]
+    pub(crate) fn apply_status(&self, manager: &str, object: &Value) {
+        let Reference { kind, namespace, name } = Reference::of(object);
+        let api = self.api(&kind, Some(&namespace));
+        let parameters = PatchParams::apply(manager).force();
+        self.runtime
+            .block_on(api.patch_status(&name, &parameters, &Patch::Apply(object)))
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    /// Merges a patch into an object that must exist.
+    #[track_caller]
+    pub(crate) fn merge(&self, kind: &str, namespace: &str, name: &str, patch: &Value) {
+        let api = self.api(kind, Some(namespace));
+        let parameters = PatchParams { field_manager: Some("e2e".to_owned()), ..PatchParams::default() };
+        self.runtime
+            .block_on(api.patch(name, &parameters, &Patch::Merge(patch)))
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    /// Creates many objects of a kind, some at a time; [`Client::delete_labelled`] removes them.
+    #[track_caller]
+    pub(crate) fn create_many(&self, kind: &str, namespace: &str, objects: &[Value]) {
+        let api = self.api(kind, Some(namespace));
+        let creations = objects.iter().map(|object| {
+            let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
+            let api = api.clone();
+            async move { api.create(&PostParams::default(), &object).await.map(drop) }
+        });
+        let all = futures::stream::iter(creations).buffer_unordered(AT_A_TIME).try_collect::<()>();
+        self.runtime.block_on(all).unwrap_or_else(|error| panic!("{kind}: {error}"));
+    }
+
+    /// Applies the statuses of many objects as a field manager, some at a time.
+    #[track_caller]
+    pub(crate) fn apply_many(&self, manager: &str, at_a_time: usize, objects: &[Value]) {
+        let parameters = PatchParams::apply(manager).force();
+        let writes = objects.iter().map(|object| {
+            let Reference { kind, namespace, name } = Reference::of(object);
+            let (api, parameters) = (self.api(&kind, Some(&namespace)), parameters.clone());
+            async move { api.patch_status(&name, &parameters, &Patch::Apply(object)).await.map(drop) }
+        });
+        let all = futures::stream::iter(writes).buffer_unordered(at_a_time).try_collect::<()>();
+        self.runtime.block_on(all).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Deletes all objects of a kind that have a label.
+    #[track_caller]
+    pub(crate) fn delete_labelled(&self, kind: &str, namespace: &str, label: &str) {
+        let api = self.api(kind, Some(namespace));
+        let labelled = ListParams::default().labels(label);
+        self.runtime
+            .block_on(api.delete_collection(&DeleteParams::default(), &labelled))
+            .map(drop)
+            .unwrap_or_else(|error| panic!("{kind} with {label}: {error}"));
     }
 
     /// An object, if it exists.

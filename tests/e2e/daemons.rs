@@ -21,13 +21,15 @@ pub(crate) const SPEAKER: User = User {
     groups: SERVICE_ACCOUNTS,
 };
 const SERVICE_ACCOUNTS: &str = "system:serviceaccounts,system:serviceaccounts:metallb-system";
-/// Where every daemon serves its metrics, each in a network namespace of its own.
+/// Where every daemon serves its metrics; but for the second controller each has a network namespace of its own.
 const METRICS: &str = "127.0.0.1:7472";
+/// Where the second controller does.
+const METRICS_OF_SECOND: &str = "127.0.0.1:7473";
 
 /// The running daemons.
 pub(crate) struct Daemons {
     directory: PathBuf,
-    controller: Option<Process>,
+    controllers: [Option<Process>; 2],
     speakers: Vec<(&'static str, Option<Process>)>,
 }
 
@@ -38,7 +40,7 @@ impl Daemons {
             let _found = binary(name);
         }
         let speakers = NODES.map(|node| (node, None)).into_iter().collect();
-        Self { directory: directory.to_owned(), controller: None, speakers }
+        Self { directory: directory.to_owned(), controllers: [None, None], speakers }
     }
 
     /// Starts those that do not run, and waits until all are ready.
@@ -51,14 +53,35 @@ impl Daemons {
 
     /// Starts the controller unless it runs, and waits until it is ready.
     pub(crate) fn start_controller(&mut self, plane: &ControlPlane) {
-        if !runs(self.controller.as_mut()) {
+        self.start_replica(plane, 0);
+    }
+
+    /// Starts one of the two replicas of the controller unless it runs, and waits until it is ready: until it
+    /// leads and has listed everything, or stands by.
+    pub(crate) fn start_replica(&mut self, plane: &ControlPlane, replica: usize) {
+        self.launch_replica(plane, replica);
+        let process = self.controllers[replica].as_mut().expect("a started controller");
+        await_ready(process, None, metrics_of(replica));
+    }
+
+    /// The same without waiting.
+    pub(crate) fn launch_replica(&mut self, plane: &ControlPlane, replica: usize) {
+        if !runs(self.controllers[replica].as_mut()) {
             let program = program("metal-controller");
             let kubeconfig = plane.kubeconfig(&CONTROLLER).display().to_string();
-            let command = [&program, "--kubeconfig", &kubeconfig, "--metrics-address", METRICS];
+            let command = [&program, "--kubeconfig", &kubeconfig, "--metrics-address", metrics_of(replica)];
             let command = [&confined("-all")[..], &command[..]].concat();
-            self.controller = Some(Process::start(&self.directory, CONTROLLER.name, None, &command));
+            let name = [CONTROLLER.name, "metal-controller-2"][replica];
+            self.controllers[replica] = Some(Process::start(&self.directory, name, None, &command));
         }
-        await_ready(self.controller(), None);
+    }
+
+    /// Whether a replica of the controller is ready at this moment.
+    pub(crate) fn is_ready(&mut self, replica: usize) -> Result<(), String> {
+        let process = self.controllers[replica].as_mut().expect("a started controller");
+        process.check()?;
+        let url = format!("http://{}/readyz", metrics_of(replica));
+        run("curl", &["-sS", "--fail-with-body", "--noproxy", "*", "--max-time", "2", &url]).map(drop)
     }
 
     /// Starts a node's speaker unless it runs, and waits until it is ready.
@@ -75,12 +98,17 @@ impl Daemons {
             let command = [&confined("-all,+net_raw")[..], &cluster[..], &own[..]].concat();
             *slot = Some(Process::start(&directory, &name, Some(node), &command));
         }
-        await_ready(slot.as_mut().expect("a started speaker"), Some(node));
+        await_ready(slot.as_mut().expect("a started speaker"), Some(node), METRICS);
     }
 
     /// The running controller.
     pub(crate) fn controller(&mut self) -> &mut Process {
-        self.controller.as_mut().expect("the controller was started")
+        self.replica(0)
+    }
+
+    /// One of the two replicas of the controller.
+    pub(crate) fn replica(&mut self, replica: usize) -> &mut Process {
+        self.controllers[replica].as_mut().expect("the controller was started")
     }
 
     /// Kills the controller at once.
@@ -90,13 +118,21 @@ impl Daemons {
 
     /// Asks the controller to end and waits until it has, which must be a success.
     pub(crate) fn stop_controller(&mut self) {
-        let controller = self.controller();
-        controller.terminate();
-        wait_for("the controller's end after SIGTERM", Duration::from_secs(5), || match controller.check() {
-            Err(end) if end.ends_with("with exit code 0") => Ok(()),
-            Err(end) => Err(end),
-            Ok(()) => Err("it still runs".to_owned()),
-        });
+        self.stop_replica(0);
+    }
+
+    /// Asks a replica of the controller to end, if it runs, and waits until it has, which must be a success.
+    pub(crate) fn stop_replica(&mut self, replica: usize) {
+        if let Some(controller) = &mut self.controllers[replica].take_if(|process| process.check().is_ok()) {
+            end(controller);
+        }
+    }
+
+    /// Asks a node's speaker to end, if it runs, and waits until it has, which must be a success.
+    pub(crate) fn stop_speaker(&mut self, node: &str) {
+        if let Some(speaker) = &mut self.slot(node).take_if(|process| process.check().is_ok()) {
+            end(speaker);
+        }
     }
 
     /// Kills a node's speaker at once, with all that it forked.
@@ -106,7 +142,7 @@ impl Daemons {
 
     /// Fails if a daemon has ended.
     pub(crate) fn check(&mut self) -> Result<(), String> {
-        self.controller.iter_mut().try_for_each(Process::check)?;
+        self.controllers.iter_mut().flatten().try_for_each(Process::check)?;
         self.speakers.iter_mut().filter_map(|(_, process)| process.as_mut()).try_for_each(Process::check)
     }
 
@@ -125,8 +161,23 @@ fn runs(process: Option<&mut Process>) -> bool {
     process.is_some_and(|process| process.check().is_ok())
 }
 
-fn await_ready(process: &mut Process, namespace: Option<&str>) {
-    let url = format!("http://{METRICS}/readyz");
+const fn metrics_of(replica: usize) -> &'static str {
+    [METRICS, METRICS_OF_SECOND][replica]
+}
+
+/// Asks a process to end and waits until it has, which must be a success.
+fn end(process: &mut Process) {
+    process.terminate();
+    let what = format!("the end of {} after SIGTERM", process.name());
+    wait_for(&what, Duration::from_secs(5), || match process.check() {
+        Err(end) if end.ends_with("with exit code 0") => Ok(()),
+        Err(end) => Err(end),
+        Ok(()) => Err("it still runs".to_owned()),
+    });
+}
+
+fn await_ready(process: &mut Process, namespace: Option<&str>, metrics: &str) {
+    let url = format!("http://{metrics}/readyz");
     let options = ["-sS", "--fail-with-body", "--noproxy", "*", "--max-time", "2", &url];
     let inside: Vec<&str> = namespace.map(|node| vec!["netns", "exec", node, "curl"]).unwrap_or_default();
     wait_for(&format!("{url} of {}", process.name()), Duration::from_secs(20), || {

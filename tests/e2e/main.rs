@@ -10,6 +10,7 @@
 mod api;
 mod control_plane;
 mod daemons;
+mod history;
 mod probe;
 mod rack;
 mod sandbox;

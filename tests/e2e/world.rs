@@ -138,6 +138,12 @@ endpoints:
         })
     }
 
+    /// Waits until a Service answers on the LAN, whoever answers ARP for its address.
+    #[track_caller]
+    pub(crate) fn await_served(&self, address: &str, port: u16) {
+        wait_for(&format!("HTTP from {address}:{port}"), SOON, || probe::get(address, port).map(drop));
+    }
+
     /// Waits until an event about an object has a message that contains all of the parts.
     #[track_caller]
     pub(crate) fn await_event(&self, kind: &str, name: &str, parts: &[&str]) {

@@ -1,6 +1,7 @@
 //! The real controller on a directory of manifests: what it hands out, what it refuses, and how it says so.
 
 mod directory;
+mod plan;
 
 use std::{fs, os::unix::fs::MetadataExt as _};
 

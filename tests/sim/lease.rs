@@ -90,7 +90,7 @@ fn an_outage_of_the_api_server_ends_with_a_leader() {
 
 /// Something happens to the leader after a while, and somebody else leads soon enough.
 fn takeover(seed: u64, fault: impl Fn(&mut World, usize)) -> (World, usize) {
-    let replicas = 2 + usize::from(seed % 2 == 0);
+    let replicas = 2 + usize::from(seed.is_multiple_of(2));
     let mut world = World::new(seed, replicas);
     let leader = world.until_led(TAKEOVER);
     let rest = world.random.between(millis(3_000), millis(9_000));
@@ -105,7 +105,7 @@ fn takeover(seed: u64, fault: impl Fn(&mut World, usize)) -> (World, usize) {
 }
 
 fn chaos(seed: u64) {
-    let mut world = World::new(seed, 2 + usize::from(seed % 2 == 0));
+    let mut world = World::new(seed, 2 + usize::from(seed.is_multiple_of(2)));
     for _ in 0..20 {
         let replica = world.random.index(world.replicas.len());
         let replica = (0..world.replicas.len()).find(|id| world.leads(*id)).unwrap_or(replica);

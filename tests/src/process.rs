@@ -79,6 +79,18 @@ impl Process {
         &self.name
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it as it is, or lets it go on.
+    pub fn freeze(&mut self, frozen: bool) {
+        let signal = if frozen { "STOP" } else { "CONT" };
+        self.signal(signal).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
     /// What it has written so far.
     pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bgp::BgpCommand;
+
 /// The operator's tool of metal, the load balancer for Kubernetes clusters on bare metal.
 #[derive(Debug, Parser)]
 #[command(name = "metalctl", version)]
@@ -20,6 +22,15 @@ pub(crate) enum Command {
     /// No cluster, no root where the kernel lets users create user namespaces, no other programs than
     /// metal-controller and metal-speaker. Everything is removed at the end.
     Lab(LabArgs),
+    /// Say which addresses Services would get from these manifests, and why not
+    ///
+    /// The controller itself decides, without a cluster. A Service whose manifest has a status with addresses
+    /// counts as served already. Ends with 0 when everything is served, 1 when something is pending or refused,
+    /// 2 when something cannot be read at all.
+    Plan(PlanArgs),
+    /// Read and write BGP messages
+    #[command(subcommand)]
+    Bgp(BgpCommand),
     /// Write the CustomResourceDefinitions, generated from the types that the daemons read
     Crds(CrdsArgs),
 }
@@ -82,11 +93,30 @@ impl Fail {
     }
 }
 
-/// What the lab prints.
+/// The arguments of `metalctl plan`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Files, directories with all manifests below them, and `-` for standard input
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true, num_args = 1..)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// What to print: tables, or one JSON document (all else then goes to standard error)
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+
+    /// Namespace of the configuration objects
+    #[arg(long, env = "METALLB_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
+    pub(crate) namespace: String,
+
+    /// Serve Services of this loadBalancerClass only; without it those that have none
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) lb_class: Option<String>,
+}
+
+/// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// Steps as they happen, and a table
-    Text,
+    /// For people
     /// One JSON document on standard output
     Json,
 }
@@ -109,7 +139,7 @@ mod tests {
         let words = ["metalctl", "lab"].into_iter().chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map_err(|error| error.kind())?.command {
             Command::Lab(arguments) => Ok(arguments),
-            Command::Crds(_) => panic!("parsed as crds"),
+            other => panic!("parsed as {other:?}"),
         }
     }
 
@@ -137,6 +167,21 @@ mod tests {
         assert_eq!(arguments.manifests, Some("own".into()));
         assert_eq!(arguments.bin_dir, Some("bin".into()));
         assert_eq!(lab("--fail none").unwrap().fail, Fail::None);
+    }
+
+    #[test]
+    fn a_plan_takes_any_number_of_paths() {
+        let parse = |words: &str| match Cli::try_parse_from(words.split_whitespace()).unwrap().command {
+            Command::Plan(arguments) => arguments,
+            other => panic!("parsed as {other:?}"),
+        };
+        let paths = |arguments: PlanArgs| arguments.paths;
+        assert_eq!(paths(parse("metalctl plan -f a b -f -")), ["a", "b", "-"].map(PathBuf::from));
+        let arguments = parse("metalctl plan -f x --output json --namespace other --lb-class metal");
+        assert_eq!((arguments.output, &*arguments.namespace), (Output::Json, "other"));
+        assert_eq!(arguments.lb_class.as_deref(), Some("metal"));
+        let error = Cli::try_parse_from(["metalctl", "plan"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument);
     }
 
     #[test]

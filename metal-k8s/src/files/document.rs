@@ -4,6 +4,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use super::outline;
 use crate::parse::yaml_error;
 
 /// Why a document cannot be decoded.
@@ -25,8 +26,14 @@ pub(super) struct Document<'a> {
 enum Body<'a> {
     Yaml(&'a str),
     Json(&'a str),
-    /// An item of a list.
-    Item(Value),
+    /// An item of a list: what it says, the text of the outermost list and where that starts, and the
+    /// item's path in it.
+    Item {
+        value: Value,
+        text: &'a str,
+        start: u64,
+        path: String,
+    },
 }
 
 /// What says which kind of object a document is.
@@ -48,6 +55,20 @@ pub(super) struct HeadMeta {
 #[derive(Deserialize)]
 struct List<T> {
     items: Option<Vec<T>>,
+}
+
+impl List<Spanned<Value>> {
+    /// The items and their lines, in a list that starts at `start`.
+    fn with_lines(self, start: u64) -> Vec<(u64, Value)> {
+        let items = self.items.unwrap_or_default().into_iter();
+        items.map(|entry| (entry.referenced.line() + start - 1, entry.value)).collect()
+    }
+}
+
+impl List<Value> {
+    fn all_at(self, line: u64) -> Vec<(u64, Value)> {
+        self.items.unwrap_or_default().into_iter().map(|value| (line, value)).collect()
+    }
 }
 
 /// The documents in `text`, without those that are empty.
@@ -81,7 +102,7 @@ fn is_empty(text: &str) -> bool {
     })
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
     /// Decodes the document.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         match &self.body {
@@ -94,20 +115,48 @@ impl Document<'_> {
                 let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason);
                 Fault { line: u64::try_from(error.line()).ok(), reason: reason.into() }
             }),
-            Body::Item(value) => T::deserialize(value)
+            Body::Item { value, .. } => T::deserialize(value)
                 .map_err(|error| Fault { line: Some(self.line), reason: error.to_string() }),
         }
     }
 
     /// The objects of a list, as documents of their own.
-    pub(super) fn items(&self) -> Result<Vec<Document<'static>>, Fault> {
-        let item = |(line, value)| Document { line, body: Body::Item(value) };
-        if matches!(self.body, Body::Yaml(_)) {
-            let items = self.decode::<List<Spanned<Value>>>()?.items.unwrap_or_default().into_iter();
-            Ok(items.map(|entry| item((entry.referenced.line() + self.line - 1, entry.value))).collect())
-        } else {
-            let items = self.decode::<List<Value>>()?.items.unwrap_or_default().into_iter();
-            Ok(items.map(|value| item((self.line, value))).collect())
+    pub(super) fn items(&self) -> Result<Vec<Document<'a>>, Fault> {
+        let (text, start, prefix) = self.place();
+        let lines: Vec<_> = match &self.body {
+            Body::Yaml(_) => self.decode::<List<Spanned<Value>>>()?.with_lines(self.line),
+            // JSON is YAML, and only the reader of YAML knows lines.
+            Body::Json(text) => match serde_saphyr::from_str::<List<Spanned<Value>>>(text) {
+                Ok(list) => list.with_lines(self.line),
+                Err(_) => self.decode::<List<Value>>()?.all_at(self.line),
+            },
+            Body::Item { .. } => self.decode::<List<Value>>()?.all_at(self.line),
+        };
+        let document = |(index, (line, value))| {
+            let path = format!("{prefix}items[{index}].");
+            Document { line, body: Body::Item { value, text, start, path } }
+        };
+        Ok(lines.into_iter().enumerate().map(document).collect())
+    }
+
+    /// The line of a field such as `spec.addresses[0]`, else the first one of the document that says anything.
+    pub(super) fn line_of(&self, field: &str) -> u64 {
+        let (text, start, prefix) = self.place();
+        let line = |path: &str| outline::line_of(text, path).map(|line| start + line - 1);
+        let field = Some(field).filter(|field| !field.is_empty());
+        field.and_then(|field| line(&format!("{prefix}{field}"))).or_else(|| line(prefix)).unwrap_or_else(
+            || {
+                let says = |(_, line): &(u64, &str)| prefix.is_empty() && !is_empty(line);
+                (start..).zip(text.lines()).find(says).map_or(self.line, |(number, _)| number)
+            },
+        )
+    }
+
+    /// The text that the document is in, the line where that starts, and the path of the document in it.
+    fn place(&self) -> (&'a str, u64, &str) {
+        match &self.body {
+            Body::Yaml(text) | Body::Json(text) => (text, self.line, ""),
+            Body::Item { text, start, path, .. } => (text, *start, path),
         }
     }
 
@@ -169,5 +218,18 @@ mod tests {
         assert_eq!(items[1].decode::<Head>().unwrap().metadata.unwrap().name, Some("b".into()));
         let items = split(r#"{"kind": "List", "items": [{"kind": "A"}]}"#, true)[0].items().unwrap();
         assert_eq!(items[0].decode::<Head>().unwrap().kind, Some("A".into()));
+    }
+
+    #[test]
+    fn fields_have_lines_in_the_file() {
+        let text =
+            "kind: X\n---\n# a list\nkind: List\nitems:\n- kind: A\n- kind: B\n  spec:\n    addresses: [x]\n";
+        let documents = split(text, false);
+        assert_eq!(documents[0].line_of("spec.addresses[0]"), 1);
+        assert_eq!(documents[1].line_of(""), 4);
+        let items = documents[1].items().unwrap();
+        assert_eq!(items[0].line_of("spec.addresses[0]"), 6);
+        assert_eq!(items[1].line_of("spec.addresses[0]"), 9);
+        assert_eq!(items[1].line_of(""), 7);
     }
 }

@@ -57,6 +57,17 @@ pub(super) enum Value {
 }
 
 impl Id {
+    /// The kind and the name of the object.
+    pub(super) fn kind_and_name(&self) -> (String, String) {
+        match self {
+            Self::Config(object) | Self::Network(object) => (object.kind.into(), object.name.to_string()),
+            Self::Namespace(name) => ("Namespace".into(), name.to_string()),
+            Self::Node(name) => ("Node".into(), name.to_string()),
+            Self::Service(key) => ("Service".into(), key.name.to_string()),
+            Self::Endpoints(key) => ("EndpointSlice".into(), key.name.to_string()),
+        }
+    }
+
     /// The change that makes this object `value`.
     pub(super) fn change(self, value: Option<Value>) -> Option<Change> {
         Some(match (self, value) {
@@ -142,7 +153,7 @@ const UNSUPPORTED: &[&str] =
 /// # Errors
 /// When any of it is not readable: then none of it counts.
 pub(super) fn read(file: &Path, text: &str, options: &Options) -> Result<Manifest, Problem> {
-    let mut reader = Reader { file, options, manifest: Manifest::default() };
+    let mut reader = Reader { file, options, is_placing: false, manifest: Manifest::default() };
     let json = file.extension().is_some_and(|extension| extension == "json");
     for document in document::split(text, json) {
         reader.document(&document)?;
@@ -150,9 +161,33 @@ pub(super) fn read(file: &Path, text: &str, options: &Options) -> Result<Manifes
     Ok(reader.manifest)
 }
 
+/// A document that cannot be used.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Its kind and name, as far as it says them.
+    pub(super) kind: Option<String>,
+    pub(super) name: Option<String>,
+    /// Whether it is YAML or JSON at all.
+    pub(super) is_legible: bool,
+    pub(super) problem: Problem,
+}
+
+/// Reads a file document by document: what is wrong with one is no matter of the others. A configuration
+/// object without a namespace is taken to be applied where those are.
+pub(super) fn read_each(file: &Path, text: &str, json: bool, options: &Options) -> (Manifest, Vec<Broken>) {
+    let mut reader = Reader { file, options, is_placing: true, manifest: Manifest::default() };
+    let mut broken = Vec::new();
+    for document in document::split(text, json) {
+        reader.each(&document, &mut broken);
+    }
+    (reader.manifest, broken)
+}
+
 struct Reader<'a> {
     file: &'a Path,
     options: &'a Options,
+    /// Whether configuration objects without a namespace belong to the configured one.
+    is_placing: bool,
     manifest: Manifest,
 }
 
@@ -175,6 +210,22 @@ struct MetaOnly {
 struct Meta(#[serde(deserialize_with = "raw::trimmed")] ObjectMeta);
 
 impl Reader<'_> {
+    fn each(&mut self, document: &Document<'_>, broken: &mut Vec<Broken>) {
+        let head = document.decode::<Head>().unwrap_or_default();
+        let is_list = head.kind.as_deref().is_some_and(is_list);
+        let read = match is_list.then(|| document.items()) {
+            Some(Ok(items)) => return items.iter().for_each(|item| self.each(item, broken)),
+            Some(Err(fault)) => Err(self.unreadable(fault)),
+            None => self.document(document),
+        };
+        if let Err(mut problem) = read {
+            problem.line.get_or_insert_with(|| document.line_of(""));
+            let is_legible = document.decode::<Json>().is_ok();
+            let name = head.metadata.and_then(|metadata| metadata.name);
+            broken.push(Broken { kind: head.kind, name, is_legible, problem });
+        }
+    }
+
     fn document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
         let head: Head = document.decode().map_err(|fault| self.unreadable(fault))?;
         let Some(kind) = head.kind.as_deref() else {
@@ -182,7 +233,7 @@ impl Reader<'_> {
             return Err(self.problem(document.line, message));
         };
         let api_version = head.api_version.as_deref().unwrap_or_default();
-        if kind == "List" || kind.strip_suffix("List").is_some_and(|item| expected(item).is_some()) {
+        if is_list(kind) {
             let items = document.items().map_err(|fault| self.unreadable(fault))?;
             return items.iter().try_for_each(|item| self.document(item));
         }
@@ -249,7 +300,7 @@ impl Reader<'_> {
             }
             CONFIG_MAP => {
                 let raw: raw::ConfigMap = self.decode(document)?;
-                let object = parse::reference(CONFIG_MAP, &raw.metadata);
+                let object = self.reference(CONFIG_MAP, &raw.metadata);
                 let is_config = legacy::NAMES.contains(&&*object.name);
                 if is_config && *object.namespace == *self.options.namespace {
                     let value = parse::object(&raw.metadata, legacy::spec(&raw.data), &Json::Null);
@@ -289,7 +340,7 @@ impl Reader<'_> {
                 (meta.metadata.0, spec, Json::Null)
             }
         };
-        let object = parse::reference(kind, &meta);
+        let object = self.reference(kind, &meta);
         if *object.namespace == *self.options.namespace {
             self.entry(document, Id::Config(object), Value::Config(parse::object(&meta, spec, &status)));
         } else {
@@ -301,6 +352,15 @@ impl Reader<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Which configuration object it is.
+    fn reference(&self, kind: &'static str, meta: &ObjectMeta) -> ObjectRef {
+        let object = parse::reference(kind, meta);
+        if self.is_placing && meta.namespace.is_none() {
+            return ObjectRef { namespace: self.options.namespace.as_str().into(), ..object };
+        }
+        object
     }
 
     fn decode<T: DeserializeOwned>(&self, document: &Document<'_>) -> Result<T, Problem> {
@@ -322,6 +382,10 @@ impl Reader<'_> {
     fn unreadable(&self, fault: Fault) -> Problem {
         Problem { file: self.file.into(), line: fault.line, message: fault.reason }
     }
+}
+
+fn is_list(kind: &str) -> bool {
+    kind == "List" || kind.strip_suffix("List").is_some_and(|item| expected(item).is_some())
 }
 
 /// The `apiVersion` that a kind must have, if it is one that counts.

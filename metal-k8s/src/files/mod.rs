@@ -7,6 +7,8 @@
 mod document;
 mod manifest;
 mod model;
+pub(crate) mod offline;
+mod outline;
 mod tree;
 
 use std::{

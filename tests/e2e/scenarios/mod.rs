@@ -1,8 +1,13 @@
 //! What is proved, one function each.
 
+mod adoption;
 mod allocation;
+mod chaos;
 mod config_map;
 mod failover;
+mod leader;
+mod load;
+mod outside;
 mod restart;
 
 use crate::world::World;
@@ -16,7 +21,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 9] = [
+pub(crate) const SCENARIOS: [Scenario; 17] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -32,4 +37,15 @@ pub(crate) const SCENARIOS: [Scenario; 9] = [
     Scenario { name: "unparsable_pool_is_refused_alone", run: allocation::unparsable_pool_is_refused_alone },
     Scenario { name: "overlapping_pool_is_refused", run: allocation::overlapping_pool_is_refused },
     Scenario { name: "controller_restart_writes_nothing", run: restart::writes_nothing },
+    Scenario { name: "status_that_was_replaced_is_adopted", run: adoption::from_a_status_that_was_replaced },
+    Scenario { name: "status_that_was_applied_is_adopted", run: adoption::from_a_status_that_was_applied },
+    Scenario { name: "contested_service_is_left_alone", run: adoption::a_contested_service_is_left_alone },
+    Scenario {
+        name: "addresses_outside_their_pool_are_served",
+        run: outside::shrunk_and_deleted_pools_are_served,
+    },
+    Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
+    Scenario { name: "watches_go_on_after_an_outage", run: leader::watches_go_on_after_an_outage },
+    Scenario { name: "random_kills_of_the_controller", run: chaos::random_kills_of_the_controller },
+    Scenario { name: "load", run: load::every_service_is_written_once },
 ];

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod allocation;
+mod cluster;
 mod configuration;
 mod contest;
 mod events;

@@ -17,9 +17,11 @@ use alloc::{
 
 use super::*;
 use crate::{
+    config::{Pool, Reservation},
+    reason::Reason,
     request::Request,
     selector::Labels,
-    sharing::{Backend, Port, Protocol},
+    sharing::{Backend, Port, Protocol, Sharing},
     view::{
         Family::V4,
         FamilyPolicy::{self, SingleStack},
