@@ -265,6 +265,10 @@ impl Controller {
         agenda.wake(&Queue::Ending(Family::of(address), ending));
         if let Some(pool) = self.ipam.pool_of(address) {
             agenda.room((pool.name.clone(), Family::of(address)));
+            if pool.max_per_namespace.is_some() {
+                // Both families count against the namespace.
+                agenda.room((pool.name.clone(), Family::of(address).other()));
+            }
         }
         if let Some(reservation) = self.ipam.reservation_of(address).cloned() {
             self.agenda.wake_if(&reservation.namespaces, reservation.service.as_ref(), |key| {

@@ -79,7 +79,7 @@ mod search;
 mod shelf;
 mod stock;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tier;
 mod trigger;
 mod users;

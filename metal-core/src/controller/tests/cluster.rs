@@ -178,9 +178,11 @@ impl Cluster {
         if outdated.first().is_some_and(|first| first % 2 == 0) {
             services.reverse();
         }
+        self.usage.clear();
         let leader = &mut self.leader.controller;
         for (index, (key, service)) in services.into_iter().enumerate() {
-            let is_outdated = outdated.get(index % outdated.len().max(1)).is_some_and(|number| number % 3 == 0);
+            let is_outdated =
+                outdated.get(index % outdated.len().max(1)).is_some_and(|number| number % 3 == 0);
             if let Some(old) = self.former.get(&key).filter(|_| is_outdated) {
                 leader.handle_input(self.now, Input::Service(key.clone(), Some(old.clone())));
             }
@@ -204,18 +206,20 @@ impl Cluster {
         }
     }
 
-    /// Everything comes to rest; what was put out meanwhile.
-    pub(super) fn settle(&mut self, mut look: impl FnMut(&mut Self) -> Vec<Output>) -> Vec<Output> {
-        let mut all = Vec::new();
+    /// Everything comes to rest.
+    pub(super) fn settle<E>(
+        &mut self,
+        mut look: impl FnMut(&mut Self) -> Result<Vec<Output>, E>,
+    ) -> Result<(), E> {
         for _ in 0..10_000 {
             self.deliver(&vec![0; 100]);
-            let outputs = look(self);
-            let is_quiet = outputs.is_empty() && self.leader.outbox.is_empty() && self.leader.services.is_empty();
-            all.extend(outputs);
+            let outputs = look(self)?;
+            let is_quiet =
+                outputs.is_empty() && self.leader.outbox.is_empty() && self.leader.services.is_empty();
             if is_quiet && self.leader.written.is_empty() && self.leader.configs.is_empty() {
                 self.excused.clear();
                 self.tainted.clear();
-                return all;
+                return Ok(());
             }
             self.land(0);
         }

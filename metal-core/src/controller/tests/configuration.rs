@@ -76,7 +76,11 @@ fn an_expanded_pool_serves_those_who_wait() {
     }
     world.run();
     world.pool("a", &["192.0.2.0/31"]);
-    assert_eq!(assigned(&world.run()), ["two=192.0.2.1", "three="], "the other one learns how full it is now");
+    assert_eq!(
+        assigned(&world.run()),
+        ["two=192.0.2.1", "three="],
+        "the other one learns how full it is now"
+    );
 }
 
 #[test]

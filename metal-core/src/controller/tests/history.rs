@@ -72,8 +72,20 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
         1 => (0_u8..8).prop_map(Ask::Ending),
         1 => (0_u8..3).prop_map(Ask::Pool),
     ];
-    let wish = (0_u8..4, 0_u8..7, ask, prop::option::weighted(0.4, (any::<bool>(), 0_u8..3)), prop::bool::weighted(0.1));
-    let wish = wish.prop_map(|(age, stack, request, sharing, reassigns)| Wish { age, stack, request, sharing, reassigns });
+    let wish = (
+        0_u8..4,
+        0_u8..7,
+        ask,
+        prop::option::weighted(0.4, (any::<bool>(), 0_u8..3)),
+        prop::bool::weighted(0.1),
+    );
+    let wish = wish.prop_map(|(age, stack, request, sharing, reassigns)| Wish {
+        age,
+        stack,
+        request,
+        sharing,
+        reassigns,
+    });
     let space = (0_u8..20, 0_u8..8, 0_u8..5, prop::option::weighted(0.2, 0_u8..24));
     let rules = (
         prop::bool::weighted(0.85),
@@ -86,7 +98,19 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
     );
     let pool = (space, rules).prop_map(|((first, more, families, exclude), rules)| {
         let (auto, namespace, priority, delay, quota, sharing, immediate) = rules;
-        PoolWish { first, more, families, auto, namespace, priority, exclude, delay, quota, sharing, immediate }
+        PoolWish {
+            first,
+            more,
+            families,
+            auto,
+            namespace,
+            priority,
+            exclude,
+            delay,
+            quota,
+            sharing,
+            immediate,
+        }
     });
     prop_oneof![
         8 => (0_u8..10, wish).prop_map(|(name, wish)| Deed::Apply(name, wish)),
@@ -132,7 +156,8 @@ impl Wish {
             Ask::Ending(last) => (format!(".{last}"), String::new()),
             Ask::Pool(pool) => (String::new(), format!("p{pool}")),
         };
-        let sharing = self.sharing.and_then(|(one, port)| shares(if one { "one" } else { "two" }, port.into()));
+        let sharing =
+            self.sharing.and_then(|(one, port)| shares(if one { "one" } else { "two" }, port.into()));
         let labels = Labels::from([("n".into(), format!("{}", number % 3))]);
         let created = old.map_or(Some(self.age.into()), |old| old.created);
         let mut service = Service {
@@ -189,7 +214,8 @@ impl PoolWish {
 /// A reservation of some addresses for a Service, or for those with a label, or for nobody.
 pub(super) fn reservation(first: u8, more: u8, whom: Option<u8>) -> ReservationSpec {
     let last = first + more;
-    let addresses = vec![format!("192.0.2.{first}-192.0.2.{last}"), format!("2001:db8::{first:x}-2001:db8::{last:x}")];
+    let addresses =
+        vec![format!("192.0.2.{first}-192.0.2.{last}"), format!("2001:db8::{first:x}-2001:db8::{last:x}")];
     let (service, service_selectors) = match whom {
         Some(number) if number < 10 => (Some(name(number)), vec![]),
         Some(_) => (None, vec![Selector::label("n", "1")]),
@@ -200,7 +226,10 @@ pub(super) fn reservation(first: u8, more: u8, whom: Option<u8>) -> ReservationS
 
 impl Deed {
     /// What it does to a Service: which one, and what becomes of it.
-    pub(super) fn service(&self, services: &BTreeMap<ObjectKey, Service>) -> Option<(ObjectKey, Option<Service>)> {
+    pub(super) fn service(
+        &self,
+        services: &BTreeMap<ObjectKey, Service>,
+    ) -> Option<(ObjectKey, Option<Service>)> {
         match self {
             Self::Apply(number, wish) => {
                 let key = name(*number);

@@ -122,8 +122,7 @@ fn without_versions_writes_are_made_all_the_same() {
     let mut controller = controller();
     let mut file = service(1);
     let spec = Spec::Pool(pool_of(&["192.0.2.0/31"]));
-    let object =
-        Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() };
+    let object = Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() };
     controller.handle_input(Instant::ZERO, Input::Config(pool_ref("a"), Some(object)));
     controller.handle_input(Instant::ZERO, Input::Synced);
     controller.handle_input(Instant::ZERO, Input::Service(key("web"), Some(file.clone())));
