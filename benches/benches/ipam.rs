@@ -1,8 +1,8 @@
-//! Allocating and releasing one address in a pool of which many are in use.
+//! Allocating and releasing addresses of pools of which many are in use, and what that takes in memory.
 
-use std::{hint::black_box, net::IpAddr};
+use std::{fs, hint::black_box, net::IpAddr};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group};
 use metal_core::{
     config::Pool,
     ipam::{Demand, Ipam},
@@ -10,62 +10,246 @@ use metal_core::{
     net::AddressRange,
     request::Request,
     selector::Labels,
+    sharing::{Backend, Port, Protocol, Sharing},
     view::{Family, FamilyPolicy},
 };
 
 /// How many addresses are in use.
 const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
+/// Ten thousand pools of a hundred addresses each.
+const POOLS: u32 = 10_000;
+/// The first address of all pools.
+const BASE: u32 = 0x0a00_0000;
 
-/// A pool with `used` addresses in use, without gaps or with one after each; and those who have them, whose
-/// names somebody else keeps in memory, too.
-fn filled(used: u32, fragmented: bool) -> (Ipam, Vec<ObjectKey>) {
-    let mut ipam = Ipam::new();
-    let range: AddressRange = "10.0.0.0/8".parse().expect("a valid range");
-    ipam.set_pool(Pool::new("pool", vec![range]).into()).expect("the only pool");
-    let step = if fragmented { 2 } else { 1 };
-    let owners: Vec<_> =
-        (0..used).map(|index| ObjectKey::new("default", &format!("service-{index}"))).collect();
-    for (index, owner) in (0..used).zip(&owners) {
-        let address = IpAddr::from((0x0a00_0000 + index * step).to_be_bytes());
-        ipam.claim(address, owner).expect("a free address");
+fn address(offset: u32) -> IpAddr {
+    IpAddr::from((BASE + offset).to_be_bytes())
+}
+
+fn range(first: u32, last: u32) -> AddressRange {
+    AddressRange::new(address(first), address(last)).expect("a valid range")
+}
+
+/// Those who have the addresses. Somebody else keeps their names in memory, too.
+fn owners(count: u32) -> Vec<ObjectKey> {
+    (0..count).map(|index| ObjectKey::new("default", &format!("service-{index}"))).collect()
+}
+
+/// An arbitrary sequence, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(((self.0 >> 32) * u64::from(end)) >> 32).expect("below end")
     }
-    (ipam, owners)
+}
+
+/// So many different offsets in random order, out of twice as many.
+fn scattered(count: u32) -> Vec<u32> {
+    let mut random = Random(7);
+    let mut offsets: Vec<u32> = (0..2 * count).collect();
+    for place in 0..count {
+        let other = place + random.below(2 * count - place);
+        offsets.swap(place as usize, other as usize);
+    }
+    offsets.truncate(count as usize);
+    offsets
+}
+
+/// One large pool.
+fn one_pool() -> Ipam {
+    let mut ipam = Ipam::new();
+    ipam.set_pool(Pool::new("pool", vec![range(0, 0x00ff_ffff)]).into()).expect("the only pool");
+    ipam
+}
+
+/// One large pool of which these addresses are in use.
+fn filled(owners: &[ObjectKey], offsets: impl IntoIterator<Item = u32>) -> Ipam {
+    let mut ipam = one_pool();
+    for (owner, offset) in owners.iter().zip(offsets) {
+        ipam.claim(address(offset), owner, None).expect("a free address");
+    }
+    ipam
+}
+
+struct Asking {
+    owner: ObjectKey,
+    labels: Labels,
+    request: Request,
+}
+
+impl Asking {
+    fn new() -> Self {
+        let owner = ObjectKey::new("default", "web");
+        Self { owner, labels: Labels::new(), request: Request::default() }
+    }
+
+    fn demand<'a>(&'a self, owner: &'a ObjectKey, sharing: Option<&'a Sharing>) -> Demand<'a> {
+        Demand {
+            owner,
+            labels: &self.labels,
+            namespace_labels: &self.labels,
+            sharing,
+            has: &[],
+            families: &[Family::V4],
+            policy: FamilyPolicy::SingleStack,
+            request: &self.request,
+        }
+    }
+}
+
+/// A random Service goes and comes back, with the lowest free address.
+struct Churn {
+    ipam: Ipam,
+    owners: Vec<ObjectKey>,
+    has: Vec<IpAddr>,
+    random: Random,
+    asking: Asking,
+}
+
+impl Churn {
+    fn new(ipam: Ipam, owners: Vec<ObjectKey>, offsets: impl IntoIterator<Item = u32>) -> Self {
+        let has = offsets.into_iter().take(owners.len()).map(address).collect();
+        Self { ipam, owners, has, random: Random(1), asking: Asking::new() }
+    }
+
+    fn turn(&mut self, sharing: Option<&[Sharing]>) {
+        let index = self.random.below(u32::try_from(self.owners.len()).expect("few enough")) as usize;
+        let owner = &self.owners[index];
+        assert!(self.ipam.release(self.has[index], owner), "it has it");
+        let sharing = sharing.map(|sharing| &sharing[index]);
+        let grant = self.ipam.allocate(black_box(&self.asking.demand(owner, sharing)));
+        self.has[index] = grant.expect("a free address").addresses[0];
+    }
 }
 
 fn allocate_and_release(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ipam");
-    let (labels, request) = (Labels::new(), Request::default());
-    let owner = ObjectKey::new("default", "web");
-    let demand = Demand {
-        owner: &owner,
-        labels: &labels,
-        families: &[Family::V4],
-        policy: FamilyPolicy::SingleStack,
-        request: &request,
-    };
     for used in SIZES {
-        let (mut ipam, _owners) = filled(used, false);
-        group.bench_function(BenchmarkId::new("allocate+release lowest", used), |bencher| {
+        let owners = owners(used);
+        let mut ipam = filled(&owners, 0..used);
+        let asking = Asking::new();
+        let demand = asking.demand(&asking.owner, None);
+        group.bench_function(BenchmarkId::new("lowest: allocate+release", used), |bencher| {
             bencher.iter(|| {
                 let grant = ipam.allocate(black_box(&demand)).expect("a free address");
-                ipam.release(grant.addresses[0])
+                ipam.release(grant.addresses[0], &asking.owner)
             });
         });
-        // Everywhere in a pool full of holes: a random one goes, the lowest free one comes.
-        let (mut ipam, _owners) = filled(used, true);
-        let mut state = 1_u32;
-        group.bench_function(BenchmarkId::new("release random+allocate", used), |bencher| {
-            bencher.iter(|| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let index = u32::try_from((u64::from(state) * u64::from(used)) >> 32).expect("below used");
-                let released = ipam.release(IpAddr::from((0x0a00_0000 + index * 2).to_be_bytes()));
-                let grant = ipam.allocate(black_box(&demand)).expect("a free address");
-                (released, grant)
-            });
+        let mut churn = Churn::new(ipam, owners, 0..used);
+        group.bench_function(BenchmarkId::new("random: release+allocate", used), |bencher| {
+            bencher.iter(|| churn.turn(None));
+        });
+        let offsets = scattered(used);
+        let ipam = filled(&churn.owners, offsets.iter().copied());
+        let mut churn = Churn::new(ipam, churn.owners, offsets);
+        group.bench_function(BenchmarkId::new("fragmented: release+allocate", used), |bencher| {
+            bencher.iter(|| churn.turn(None));
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, allocate_and_release);
-criterion_main!(benches);
+/// Ten thousand pools, all full but for the last: each release opens one, each allocation fills it.
+fn many_pools(criterion: &mut Criterion) {
+    let mut ipam = Ipam::new();
+    for pool in 0..POOLS {
+        let range = range(pool * 100, pool * 100 + 99);
+        ipam.set_pool(Pool::new(format!("pool-{pool:05}"), vec![range]).into()).expect("pools of their own");
+    }
+    let used = POOLS * 100 - 50;
+    let owners = owners(used);
+    for (owner, offset) in owners.iter().zip(0..) {
+        ipam.claim(address(offset), owner, None).expect("a free address");
+    }
+    let mut churn = Churn::new(ipam, owners, 0..used);
+    criterion.bench_function("ipam/10,000 pools: release+allocate", |bencher| {
+        bencher.iter(|| churn.turn(None));
+    });
+}
+
+/// A hundred Services with different ports on each address.
+fn shared_addresses(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ipam");
+    for used in [1_000, 100_000] {
+        let owners = owners(used);
+        let sharing: Vec<_> = (0..used).map(by_hundreds).collect();
+        let mut ipam = one_pool();
+        for ((owner, sharing), index) in owners.iter().zip(&sharing).zip(0..) {
+            ipam.claim(address(index / 100), owner, Some(sharing)).expect("they share");
+        }
+        let mut churn = Churn::new(ipam, owners, (0..used).map(|index| index / 100));
+        group.bench_function(BenchmarkId::new("shared: release+allocate", used), |bencher| {
+            bencher.iter(|| churn.turn(Some(&sharing)));
+        });
+    }
+    group.finish();
+}
+
+fn by_hundreds(index: u32) -> Sharing {
+    let number = u16::try_from(index % 100).expect("below 100") + 1;
+    let ports = [Port { protocol: Protocol::Tcp, number }];
+    Sharing::new(&format!("key-{}", index / 100), Backend::Anywhere, ports).expect("a key")
+}
+
+/// What a start takes: claiming what all Services have already; and what the largest edit takes.
+fn build(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ipam");
+    group.sample_size(10);
+    let owners = owners(100_000);
+    let offsets = scattered(100_000);
+    group.bench_function("build from 100,000 assigned", |bencher| {
+        bencher.iter_batched(|| (), |()| filled(&owners, offsets.iter().copied()), BatchSize::PerIteration);
+    });
+    let mut ipam = filled(&owners, offsets.iter().copied());
+    let edits = [0x00ff_ffff, 0x00ff_fffe].map(|last| Pool::new("pool", vec![range(0, last)]));
+    let mut turn = 0;
+    group.bench_function("change the ranges of a pool with 100,000 in use", |bencher| {
+        bencher.iter(|| {
+            turn ^= 1;
+            ipam.set_pool(edits[turn].clone().into()).expect("the only pool");
+        });
+    });
+    group.finish();
+}
+
+/// What a Service takes in the allocator, by how much of the process is resident.
+#[expect(clippy::print_stdout, reason = "criterion measures time only")]
+fn memory() {
+    let count = 1_000_000;
+    let owners = owners(count);
+    let report = |what: &str, ipam: Ipam, before: u64| {
+        let bytes = resident().saturating_sub(before) / u64::from(count);
+        println!("ipam/memory: {bytes} bytes per Service, {what}");
+        drop(black_box(ipam));
+    };
+    let before = resident();
+    let ipam = filled(&owners, 0..count);
+    report("1,000,000 in a row", ipam, before);
+    let offsets = scattered(count);
+    let before = resident();
+    let ipam = filled(&owners, offsets);
+    report("1,000,000 scattered", ipam, before);
+    let before = resident();
+    let mut ipam = one_pool();
+    for (owner, index) in owners.iter().zip(0..) {
+        // The names and ports are kept by the caller as well, but here by nobody else.
+        ipam.claim(address(index / 100), owner, Some(&by_hundreds(index))).expect("they share");
+    }
+    report("1,000,000 that share addresses by hundreds", ipam, before);
+}
+
+/// The resident bytes of this process.
+fn resident() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").expect("procfs");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages");
+    pages * 4096
+}
+
+criterion_group!(benches, allocate_and_release, many_pools, shared_addresses, build);
+
+fn main() {
+    memory();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

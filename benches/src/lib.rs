@@ -1,1 +1,3 @@
-//! x
+//! What benchmarks share: the traffic that they measure.
+
+pub mod bgp_traffic;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -47,6 +50,7 @@ pub(crate) struct ClusterWriter {
     options: Options,
     seen: Seen,
     fence: Option<Fence>,
+    has_warned: AtomicBool,
     ip_mode: OnceCell<bool>,
     swept: OnceCell<()>,
     events: Mutex<VecDeque<Published>>,
@@ -68,6 +72,7 @@ impl ClusterWriter {
             options,
             seen,
             fence,
+            has_warned: AtomicBool::new(false),
             ip_mode: OnceCell::const_new(),
             swept: OnceCell::const_new(),
             events: Mutex::new(VecDeque::new()),
@@ -149,15 +154,27 @@ impl ClusterWriter {
         if let Some(patch) = claims::takeover(&there.metadata, assignment) {
             self.may_write()?;
             let params = PatchParams { force: false, ..self.params() };
-            match api.patch_status(&service.name, &params, &Patch::Merge(&patch)).await {
-                Err(error) if is_stale(&error) => {} // The next write tries it again.
-                result => {
-                    let there = result?;
+            // Through the status nobody can change the managed fields.
+            match api.patch(&service.name, &params, &Patch::Merge(&patch)).await {
+                Ok(there) => {
                     self.seen.wrote_service(&object, made, view::version(&there.metadata), condition);
                 }
+                // The next write tries it again; what this one was for is there.
+                Err(error) if is_stale(&error) => {}
+                Err(error) => self.not_taken_over(service, &error),
             }
         }
         Ok(Done::Written)
+    }
+
+    /// Says once what keeps other managers' claims alive.
+    fn not_taken_over(&self, service: &ObjectKey, error: &kube::Error) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            let reason = failure(error).reason;
+            tracing::warn!(
+                "cannot take Service {service} over from the field managers that had it: {reason}"
+            );
+        }
     }
 
     async fn config(&self, object: &ObjectRef, status: &ConfigStatus) -> Result<Done, Error> {

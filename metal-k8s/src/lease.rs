@@ -36,7 +36,13 @@ impl LeaseClient {
     /// # Errors
     /// When the API server refuses, cannot be reached or takes too long: [`Input::Failed`].
     pub async fn read(&mut self) -> Result<Input, LeaseError> {
-        let found = self.within(self.api.get_opt(CONTROLLER)).await?;
+        let found = async {
+            match self.api.get(CONTROLLER).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                found => found.map(Some),
+            }
+        };
+        let found = self.within(found).await?;
         Ok(Input::Found(found.map(|lease| {
             let version = view::version(&lease.metadata);
             let spec = lease.spec.unwrap_or_default();

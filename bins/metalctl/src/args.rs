@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bgp::BgpCommand;
+
 /// The operator's tool of metal, the load balancer for Kubernetes clusters on bare metal.
 #[derive(Debug, Parser)]
 #[command(name = "metalctl", version)]
@@ -26,6 +28,9 @@ pub(crate) enum Command {
     /// counts as served already. Ends with 0 when everything is served, 1 when something is pending or refused,
     /// 2 when something cannot be read at all.
     Plan(PlanArgs),
+    /// Read and write BGP messages
+    #[command(subcommand)]
+    Bgp(BgpCommand),
     /// Write the CustomResourceDefinitions, generated from the types that the daemons read
     Crds(CrdsArgs),
 }

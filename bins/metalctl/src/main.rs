@@ -1,6 +1,8 @@
-//! `metalctl`: the operator's tool. It runs the lab, plans, and writes the generated files.
+//! `metalctl`: the operator's tool. It runs the lab, plans, reads and writes BGP messages, and writes the
+//! generated files.
 
 mod args;
+mod bgp;
 mod crds;
 mod lab;
 mod plan;
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Lab(arguments) => lab::run(&arguments).map(exit_code),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Bgp(command) => bgp::run(&command).map(exit_code),
         Command::Crds(arguments) => crds::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
@@ -27,6 +30,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // There is nobody left to tell when standard error is gone.
             let _gone = writeln!(anstream::stderr(), "{} {error:#}", "metalctl:".red().bold());
+            if error.is::<bgp::Unusable>() {
+                return ExitCode::from(bgp::Unusable::EXIT_CODE);
+            }
             error.downcast_ref().map_or(ExitCode::FAILURE, |stop: &Stop| ExitCode::from(stop.exit_code()))
         }
     }

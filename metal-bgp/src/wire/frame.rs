@@ -3,13 +3,6 @@
 use alloc::vec::Vec;
 use core::{fmt, num::NonZeroUsize, ops::RangeInclusive};
 
-use nom::{
-    IResult, Needed,
-    bytes::streaming::{tag, take},
-    error::{ErrorKind, ParseError},
-    number::streaming::{be_u8, be_u16},
-};
-
 /// Marker, length and type.
 pub const HEADER_LEN: usize = 19;
 
@@ -67,7 +60,10 @@ pub enum Unframed {
 pub enum HeaderError {
     /// The marker is not all ones: the peer does not speak BGP, or the stream has slipped.
     #[error("connection not synchronized: the marker is not all ones")]
-    ConnectionNotSynchronized,
+    ConnectionNotSynchronized {
+        /// Which octet of the marker is the first to be wrong.
+        offset: u8,
+    },
     /// The length is not allowed for any message, or not for its type. The field as it was received.
     #[error("bad message length: {}", u16::from_be_bytes(*.0))]
     BadMessageLength([u8; 2]),
@@ -106,18 +102,23 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// When more bytes are needed, or when the header is wrong.
+    #[inline]
     pub fn parse(input: &'a [u8], max: MaxLength) -> Result<Self, Unframed> {
-        match frame(input, max) {
-            Ok((_, frame)) => Ok(frame),
-            Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(Unframed::Malformed(error)),
-            Err(nom::Err::Incomplete(needed)) => Err(Unframed::Incomplete {
-                needed: match (NonZeroUsize::new(HEADER_LEN.saturating_sub(input.len())), needed) {
-                    (Some(for_header), _) => for_header,
-                    (None, Needed::Size(for_body)) => for_body,
-                    (None, Needed::Unknown) => NonZeroUsize::MIN,
-                },
-            }),
+        let Some(header) = input.first_chunk::<HEADER_LEN>() else { return Err(cut_off(input, max)) };
+        let &[ref marker @ .., high, low, code] = header;
+        if *marker != MARKER {
+            return Err(not_synchronized(marker).into());
         }
+        let (kind, len) = MessageType::from_header([high, low], code, max)?;
+        match input.get(HEADER_LEN..usize::from(len)) {
+            Some(body) => Ok(Self { kind, len, body }),
+            None => Err(incomplete(usize::from(len), input)),
+        }
+    }
+
+    /// The two octets with the length.
+    pub(crate) const fn length_field(&self) -> [u8; 2] {
+        self.len.to_be_bytes()
     }
 
     /// Appends the message as it goes over the wire.
@@ -179,6 +180,15 @@ impl MessageType {
         }
     }
 
+    /// Length first, then type, then both together.
+    #[inline]
+    fn from_header(field: [u8; 2], code: u8, max: MaxLength) -> Result<(Self, u16), HeaderError> {
+        let len = checked_length(field, max)?;
+        let kind = Self::from_code(code).ok_or(HeaderError::BadMessageType([code]))?;
+        let lengths = kind.lengths(max);
+        if lengths.contains(&len) { Ok((kind, len)) } else { Err(HeaderError::BadMessageLength(field)) }
+    }
+
     /// The lengths that a message of this kind may have, header included.
     #[must_use]
     pub const fn lengths(self, max: MaxLength) -> RangeInclusive<u16> {
@@ -187,8 +197,9 @@ impl MessageType {
             Self::Update => 23..=max.bytes(),
             Self::Notification => 21..=max.bytes(),
             Self::Keepalive => 19..=19,
-            // RFC 2918 3; only outbound route filters (RFC 5291), which nobody offers here, make it longer.
-            Self::RouteRefresh => 23..=23,
+            // What is longer than 23 octets is wrong as well, but which error it is depends on the subtype
+            // (RFC 7313 5).
+            Self::RouteRefresh => 23..=max.bytes(),
         }
     }
 }
@@ -215,9 +226,19 @@ impl HeaderError {
     #[must_use]
     pub const fn subcode(&self) -> u8 {
         match self {
-            Self::ConnectionNotSynchronized => 1,
+            Self::ConnectionNotSynchronized { .. } => 1,
             Self::BadMessageLength(_) => 2,
             Self::BadMessageType(_) => 3,
+        }
+    }
+
+    /// The octet of the message that was wrong.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::ConnectionNotSynchronized { offset } => *offset as usize,
+            Self::BadMessageLength(_) => 16,
+            Self::BadMessageType(_) => 18,
         }
     }
 
@@ -225,7 +246,7 @@ impl HeaderError {
     #[must_use]
     pub const fn data(&self) -> &[u8] {
         match self {
-            Self::ConnectionNotSynchronized => &[],
+            Self::ConnectionNotSynchronized { .. } => &[],
             Self::BadMessageLength(field) => field,
             Self::BadMessageType(field) => field,
         }
@@ -244,36 +265,45 @@ impl fmt::Display for MessageType {
     }
 }
 
-/// The marker is the only thing that nom itself can find wrong; everything else it can only find missing.
-impl ParseError<&[u8]> for HeaderError {
-    fn from_error_kind(_: &[u8], _: ErrorKind) -> Self {
-        Self::ConnectionNotSynchronized
+/// What can be said of less than a header. The checks come in the order of the bytes: only so a stream that is cut
+/// anywhere gives the same answer.
+#[cold]
+fn cut_off(input: &[u8], max: MaxLength) -> Unframed {
+    let (marker, rest) = input.split_at_checked(MARKER.len()).unwrap_or((input, &[]));
+    if marker.iter().any(|octet| *octet != 0xff) {
+        return not_synchronized(marker).into();
     }
-
-    fn append(_: &[u8], _: ErrorKind, other: Self) -> Self {
-        other
+    match *rest {
+        [high, low] => match checked_length([high, low], max) {
+            Ok(_) => incomplete(HEADER_LEN, input),
+            Err(error) => error.into(),
+        },
+        _ => incomplete(HEADER_LEN, input),
     }
 }
 
-/// The checks come in the order of the bytes. Only so a stream that is cut anywhere gives the same answer.
-fn frame(input: &[u8], max: MaxLength) -> IResult<&[u8], Frame<'_>, HeaderError> {
-    let (rest, _) = tag(MARKER.as_slice())(input)?;
-    let (rest, len) = be_u16(rest)?;
-    let bad_length = nom::Err::Failure(HeaderError::BadMessageLength(len.to_be_bytes()));
-    let body_len = match usize::from(len).checked_sub(HEADER_LEN) {
-        Some(body_len) if len <= max.bytes() => body_len,
-        _ => return Err(bad_length),
-    };
-    let (rest, code) = be_u8(rest)?;
-    let kind = MessageType::from_code(code).ok_or(nom::Err::Failure(HeaderError::BadMessageType([code])))?;
-    if !kind.lengths(max).contains(&len) {
-        return Err(bad_length);
-    }
-    let (rest, body) = take(body_len)(rest)?;
-    Ok((rest, Frame { kind, len, body }))
+#[cold]
+fn not_synchronized(marker: &[u8]) -> HeaderError {
+    let offset = marker.iter().position(|octet| *octet != 0xff).unwrap_or_default();
+    HeaderError::ConnectionNotSynchronized { offset: u8::try_from(offset).unwrap_or_default() }
 }
 
-const MARKER: [u8; 16] = [0xff; 16];
+/// The length, if any message may have it.
+fn checked_length(field: [u8; 2], max: MaxLength) -> Result<u16, HeaderError> {
+    let len = u16::from_be_bytes(field);
+    if usize::from(len) >= HEADER_LEN && len <= max.bytes() {
+        Ok(len)
+    } else {
+        Err(HeaderError::BadMessageLength(field))
+    }
+}
+
+fn incomplete(wanted: usize, input: &[u8]) -> Unframed {
+    let needed = NonZeroUsize::new(wanted.saturating_sub(input.len())).unwrap_or(NonZeroUsize::MIN);
+    Unframed::Incomplete { needed }
+}
+
+pub(crate) const MARKER: [u8; 16] = [0xff; 16];
 
 #[cfg(test)]
 mod tests;

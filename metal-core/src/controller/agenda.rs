@@ -231,8 +231,7 @@ impl Controller {
                 next = next.into_iter().chain(general).min();
             }
             let next = next?;
-            let record = self.services.get(&next.1);
-            if record.is_some_and(|record| record.could_use(&pool, *family)) {
+            if self.services.get(&next.1).is_some_and(|record| self.could_use(record, &pool, *family)) {
                 return Some(next);
             }
             self.agenda.rooms.insert(room.clone(), Some(next));
@@ -247,6 +246,18 @@ impl Controller {
         pool.allocation.as_ref().is_none_or(admits) && !self.ipam.is_quota_reached(&pool.name, namespace)
     }
 
+    /// Whether a free address of a pool may be what a Service waits for; its namespace has been looked at.
+    fn could_use(&self, record: &Record, pool: &Pool, family: Family) -> bool {
+        let wanted = record.service.request.as_ref().ok().and_then(|request| request.pool.as_ref());
+        let has = record.owns.iter().any(|own| {
+            Family::of(own.address) == family
+                && self.ipam.is_inside(own.address)
+                && wanted.is_none_or(|wanted| own.pool == *wanted)
+        });
+        let admits = |allocation: &Allocation| allocation.admits_labels(&record.service.labels);
+        !has && record.service.families.contains(&family) && pool.allocation.as_ref().is_none_or(admits)
+    }
+
     /// Something about an address has changed for others: it is free, or has free ports.
     pub(super) fn offer(&mut self, address: IpAddr) {
         let (agenda, ending) = (&mut self.agenda, to_bits(address).to_be_bytes()[15]);
@@ -254,6 +265,10 @@ impl Controller {
         agenda.wake(&Queue::Ending(Family::of(address), ending));
         if let Some(pool) = self.ipam.pool_of(address) {
             agenda.room((pool.name.clone(), Family::of(address)));
+            if pool.max_per_namespace.is_some() {
+                // Both families count against the namespace.
+                agenda.room((pool.name.clone(), Family::of(address).other()));
+            }
         }
         if let Some(reservation) = self.ipam.reservation_of(address).cloned() {
             self.agenda.wake_if(&reservation.namespaces, reservation.service.as_ref(), |key| {
@@ -273,13 +288,6 @@ fn is_for_everybody(pool: &Pool) -> bool {
 }
 
 impl Record {
-    /// Whether a free address of a pool may be what it waits for; its namespace has been looked at.
-    fn could_use(&self, pool: &Pool, family: Family) -> bool {
-        let has = self.owns.iter().any(|own| Family::of(own.address) == family && own.pool == pool.name);
-        let admits = |allocation: &Allocation| allocation.admits_labels(&self.service.labels);
-        !has && self.service.families.contains(&family) && pool.allocation.as_ref().is_none_or(admits)
-    }
-
     /// Where a Service has to stand that waits for `reason`.
     pub(super) fn queues(&self, key: &ObjectKey, reason: &Reason) -> Vec<Queue> {
         let mut queues = alloc::vec![Queue::Of(key.namespace.clone())];

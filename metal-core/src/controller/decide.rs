@@ -42,8 +42,16 @@ impl Controller {
                 shown.push((address, pool));
             }
         }
+        let families = service.families.clone();
         for (address, pool) in shown {
-            match (self.take(key, address), pool) {
+            // Nobody has to give way to what the Service does not want any more.
+            let is_wanted = families.contains(&Family::of(address));
+            let taken = if is_wanted {
+                self.take(key, address)
+            } else {
+                self.claim(address, key).map_err(|conflict| conflict.by)
+            };
+            match (taken, pool) {
                 (Ok(()), Some(pool)) => {
                     if let Some(record) = self.services.get_mut(key) {
                         record.owns.push(Own { address, pool, is_kept: true });
@@ -62,17 +70,28 @@ impl Controller {
             let (age, sharing) = (record.age(key), record.service.sharing.clone());
             record.sharing = sharing;
             let Err(Conflict { by, .. }) = self.claim(address, key) else { return Ok(()) };
-            let Some(other) = self.services.get_mut(&by).filter(|other| age < other.age(&by)) else {
-                return Err(by);
-            };
+            let has = |other: &Record| other.owns.iter().any(|own| own.address == address);
+            let wants = |other: &Record| has(other) && other.service.families.contains(&Family::of(address));
+            let gives_way = |other: &&mut Record| age < other.age(&by) || !wants(other);
+            let Some(other) = self.services.get_mut(&by).filter(gives_way) else { return Err(by) };
+            let had = has(other);
             other.leaving.retain(|left| *left != address);
-            let had = other.owns.iter().any(|own| own.address == address);
             other.owns.retain(|own| own.address != address);
             self.ipam.release(address, &by);
             if had {
                 self.lose(&by, address, key.clone());
                 self.look_at(&by);
             }
+        }
+    }
+
+    /// Keeps an address that a Service shows but has no right to from others until it shows it no more.
+    fn claim_as_left(&mut self, key: &ObjectKey, address: IpAddr) {
+        let is_claimed = self.claim(address, key).is_ok();
+        if let Some(record) = self.services.get_mut(key).filter(|_| is_claimed)
+            && !record.leaving.contains(&address)
+        {
+            record.leaving.push(address);
         }
     }
 
@@ -104,12 +123,7 @@ impl Controller {
         self.forget_outside(key, &owns);
         // What it still shows is in nobody else's hands before it is cleared.
         for address in shows.addresses.into_iter().filter(|_| is_stale) {
-            let is_claimed = self.claim(address, key).is_ok();
-            if let Some(record) = self.services.get_mut(key).filter(|_| is_claimed)
-                && !record.leaving.contains(&address)
-            {
-                record.leaving.push(address);
-            }
+            self.claim_as_left(key, address);
         }
         let expects = self.services.get(key).is_some_and(|record| record.expected() != Default::default());
         if was_ours && expects || is_stale {
@@ -238,8 +252,7 @@ impl Controller {
             let deprecated = record.service.deprecated.clone();
             self.tell(key, Severity::Normal, "IPAllocated", format!("Assigned IP [{}]", quoted.join(" ")));
             for annotation in deprecated {
-                let message =
-                    format!("the annotation {annotation} is deprecated: write metallb.io/ instead");
+                let message = format!("the annotation {annotation} is deprecated: write metallb.io/ instead");
                 self.tell(key, Severity::Warning, "deprecatedAnnotation", message);
             }
         }
@@ -247,12 +260,11 @@ impl Controller {
         let explained = reason.as_ref().map(|reason| explained(reason, record));
         if is_new || old.len() != addresses.len() {
             let placed = super::record::placed(&record.owns);
-            let instead = if old.is_empty() { String::new() } else { format!(" instead of {}", listed(&old)) };
+            let instead =
+                if old.is_empty() { String::new() } else { format!(" instead of {}", listed(&old)) };
             self.note(format!("{key} has {placed}{instead}"));
         }
-        if is_news
-            && let (Some(reason), Some(explained)) = (reason, explained)
-        {
+        if is_news && let (Some(reason), Some(explained)) = (reason, explained) {
             let (severity, name) = if missing.is_some() {
                 (Severity::Normal, "AdditionalAssignFailed")
             } else {

@@ -42,7 +42,7 @@ impl Controller {
             let before = self.ipam.pool(name).cloned();
             concerned.extend(self.outside.get(name).into_iter().flatten().cloned());
             let space = |pool: &Option<Arc<Pool>>| {
-                pool.as_ref().map(|pool| (pool.ranges.clone(), pool.exclude.clone()))
+                pool.as_ref().map(|pool| (pool.ranges.clone(), pool.exclude.clone(), pool.avoid_buggy_ips))
             };
             if space(&now) == space(&before) {
                 continue;
@@ -128,8 +128,7 @@ impl Controller {
         if before == now.as_ref() {
             return;
         }
-        let replaced =
-            before.filter(|(object, ..)| now.as_ref().is_none_or(|(now, ..)| now != object));
+        let replaced = before.filter(|(object, ..)| now.as_ref().is_none_or(|(now, ..)| now != object));
         if let Some((object, ..)) = replaced {
             let (pool, object) = (name.clone(), object.clone());
             self.outputs.push_back(Output::Usage { pool, object, usage: None, held: Vec::new() });

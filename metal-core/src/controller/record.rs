@@ -88,10 +88,7 @@ impl Record {
         });
         Self {
             lost: lost.cloned().map(Lost::Before),
-            orphan: service
-                .pool_labels
-                .clone()
-                .map(|labels| Box::new(Orphan { labels, reassigns: false })),
+            orphan: service.pool_labels.clone().map(|labels| Box::new(Orphan { labels, reassigns: false })),
             service,
             owns: Vec::new(),
             sharing: None,

@@ -74,9 +74,7 @@ impl Controller {
         let reason = contested.or_else(|| record.reason.clone());
         let status = !record.owns.is_empty();
         Some(match (reason, status) {
-            (None, true) => {
-                Condition { status, reason: ASSIGNED.into(), message: placed(&record.owns) }
-            }
+            (None, true) => Condition { status, reason: ASSIGNED.into(), message: placed(&record.owns) },
             (None, false) => return None,
             (Some(reason), true) => {
                 Condition { status, reason: reason.code().into(), message: explained(&reason, record) }
@@ -129,7 +127,13 @@ impl Controller {
         self.look_at(key);
     }
 
-    pub(super) fn tell(&mut self, key: &ObjectKey, severity: Severity, reason: &'static str, message: String) {
+    pub(super) fn tell(
+        &mut self,
+        key: &ObjectKey,
+        severity: Severity,
+        reason: &'static str,
+        message: String,
+    ) {
         let event = Event { severity, reason, message };
         self.outputs.push_back(Output::Event { service: key.clone(), event });
     }

@@ -223,7 +223,8 @@ async fn the_claim_of_another_manager_is_taken_over_once() {
     seen.show_service(status::service_ref(&web()), Some("1".into()), 100, None);
     writer.write(&assign(100, assignment(&["192.0.2.1"], &["first"]))).await.unwrap();
     let requests = fake.take();
-    assert_eq!(paths(&requests)[1..], [format!("PATCH {SERVICE}"), format!("PATCH {SERVICE}")]);
+    let whole = SERVICE.trim_end_matches("/status");
+    assert_eq!(paths(&requests)[1..], [format!("PATCH {SERVICE}"), format!("PATCH {whole}")]);
     assert_eq!(requests[2].body, json!({"metadata": {"resourceVersion": "101", "managedFields": []}}));
     assert_eq!(seen.expected(&status::service_ref(&web()), 100), 102);
 }

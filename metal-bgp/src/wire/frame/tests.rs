@@ -53,7 +53,7 @@ fn lengths_have_limits_by_type() {
         (MessageType::Update, 23..=4_096, 23..=65_535),
         (MessageType::Notification, 21..=4_096, 21..=65_535),
         (MessageType::Keepalive, 19..=19, 19..=19),
-        (MessageType::RouteRefresh, 23..=23, 23..=23),
+        (MessageType::RouteRefresh, 23..=4_096, 23..=65_535),
     ];
     let body = [0; 65_536];
     for (kind, standard, extended) in table {
@@ -82,13 +82,14 @@ fn lengths_have_limits_by_type() {
 
 #[test]
 fn a_mistake_is_found_as_soon_as_its_byte_is_in() {
-    let slipped = Unframed::Malformed(HeaderError::ConnectionNotSynchronized);
-    assert_eq!(Frame::parse(b"G", MaxLength::Standard), Err(slipped));
-    for wrong in 0..16 {
+    let slipped = |offset| Unframed::Malformed(HeaderError::ConnectionNotSynchronized { offset });
+    assert_eq!(Frame::parse(b"G", MaxLength::Standard), Err(slipped(0)));
+    for wrong in 0..16_u8 {
+        let (offset, wrong) = (wrong, usize::from(wrong));
         let mut bytes = header(19, 4);
         bytes[wrong] = 0xfe;
         assert_eq!(Frame::parse(&bytes[..wrong], MaxLength::Standard), Err(incomplete(19 - wrong)));
-        assert_eq!(Frame::parse(&bytes[..=wrong], MaxLength::Standard), Err(slipped));
+        assert_eq!(Frame::parse(&bytes[..=wrong], MaxLength::Standard), Err(slipped(offset)));
     }
     // The length, before the type is known.
     assert_eq!(Frame::parse(&header(18, 4)[..18], MaxLength::Standard), Err(bad_length(18)));
@@ -115,12 +116,13 @@ fn what_is_needed_is_said() {
 
 #[test]
 fn every_error_is_one_notification() {
-    for (error, subcode, data) in [
-        (HeaderError::ConnectionNotSynchronized, 1, &[][..]),
-        (HeaderError::BadMessageLength([0, 18]), 2, &[0, 18]),
-        (HeaderError::BadMessageType([9]), 3, &[9]),
+    for (error, subcode, data, offset) in [
+        (HeaderError::ConnectionNotSynchronized { offset: 3 }, 1, &[][..], 3),
+        (HeaderError::BadMessageLength([0, 18]), 2, &[0, 18], 16),
+        (HeaderError::BadMessageType([9]), 3, &[9], 18),
     ] {
         assert_eq!((error.code(), error.subcode(), error.data()), (1, subcode, data));
+        assert_eq!(error.offset(), offset);
     }
 }
 

@@ -168,15 +168,15 @@ fn a_malformed_request_keeps_what_is_served_and_blocks_nobody() {
     world.run();
     let error = RequestError::NotAnAddress { field: "annotation", text: "x".into() };
     world.apply("web", Service { request: Err(error.clone()), ..service(1) });
-    world.apply("bad", Service { request: Err(error), ..service(2) });
+    world.apply("bad", Service { request: Err(error.clone()), ..service(2) });
     world.apply("good", service(3));
     let outputs = world.run();
     assert_eq!(assigned(&outputs), ["web=192.0.2.0", "bad=", "good=192.0.2.1"]);
     assert_eq!(
         events(&outputs)[..2],
         [
-            "web: LoadBalancerFailed!: annotation: \"x\" is not an IP address; the Service has 192.0.2.0 from pool a",
-            "bad: LoadBalancerFailed!: annotation: \"x\" is not an IP address"
+            format!("web: LoadBalancerFailed!: {error}; the Service has 192.0.2.0 from pool a"),
+            format!("bad: LoadBalancerFailed!: {error}")
         ]
     );
 }

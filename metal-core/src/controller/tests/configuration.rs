@@ -13,10 +13,13 @@ fn shrinking_or_deleting_a_pool_keeps_addresses_in_use() {
     world.run();
     world.pool("a", &["192.0.2.1-192.0.2.9"]);
     let outputs = world.run();
-    assert_eq!(assigned(&outputs), [""; 0]);
-    assert_eq!(notes(&outputs), ["default/one keeps 192.0.2.0, which is outside every pool now"]);
+    assert_eq!(assigned(&outputs), ["one=192.0.2.0"], "only the condition");
+    let sentence = "192.0.2.0 is not in pool a any more; the Service keeps it (set reassignPolicy: Immediate on the \
+                    pool, or the annotation metallb.io/reassignPolicy: Immediate on the Service, to move it)";
+    assert_eq!(events(&outputs), [format!("one: AddressOutsidePool!: {sentence}")]);
+    assert_eq!(world.condition("one"), format!("True AddressOutsidePool: {sentence}"));
     world.remove_pool("a");
-    assert_eq!(notes(&world.run()), ["default/two keeps 192.0.2.1, which is outside every pool now"]);
+    assert_eq!(assigned(&world.run()), ["two=192.0.2.1"]);
     world.restart();
     assert_eq!(assigned(&world.run()), [""; 0], "our annotation says that they are ours");
     world.pool("b", &["192.0.2.0-192.0.2.3"]);
@@ -24,7 +27,7 @@ fn shrinking_or_deleting_a_pool_keeps_addresses_in_use() {
     let outputs = world.run();
     assert_eq!(assigned(&outputs), ["one=192.0.2.0", "two=192.0.2.1", "three=192.0.2.2"]);
     assert_eq!(world.shows("one"), "192.0.2.0 from b", "only the pool's name is written");
-    assert!(notes(&outputs).contains(&"default/one has all its addresses in a pool again"));
+    assert_eq!(world.condition("one"), "True Assigned: 192.0.2.0 from pool b");
 }
 
 #[test]
@@ -73,7 +76,11 @@ fn an_expanded_pool_serves_those_who_wait() {
     }
     world.run();
     world.pool("a", &["192.0.2.0/31"]);
-    assert_eq!(assigned(&world.run()), ["two=192.0.2.1"]);
+    assert_eq!(
+        assigned(&world.run()),
+        ["two=192.0.2.1", "three="],
+        "the other one learns how full it is now"
+    );
 }
 
 #[test]

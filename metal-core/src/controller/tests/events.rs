@@ -5,7 +5,10 @@ use alloc::vec;
 use super::*;
 
 fn names(outputs: &[Output]) -> Vec<String> {
-    events(outputs).iter().filter_map(|event| Some(event.split_once(": ")?.1.split_once(": ")?.0.into())).collect()
+    events(outputs)
+        .iter()
+        .filter_map(|event| Some(event.split_once(": ")?.1.split_once(": ")?.0.into()))
+        .collect()
 }
 
 #[test]
@@ -66,7 +69,10 @@ fn the_state_of_each_service_can_be_asked_for() {
     world.restart();
     world.run();
     let one = world.state("one");
-    assert_eq!((one.addresses, one.pools, one.is_kept, one.reason), (vec![at("192.0.2.0")], vec!["a".into()], true, None));
+    assert_eq!(
+        (one.addresses, one.pools, one.is_kept, one.reason),
+        (vec![at("192.0.2.0")], vec!["a".into()], true, None)
+    );
     let two = world.state("two");
     assert_eq!((two.addresses, two.is_kept, two.reason.unwrap().code()), (vec![], false, "PoolExhausted"));
     assert_eq!(world.state("type").scope, Scope::NotLoadBalancer);

@@ -87,12 +87,16 @@ fn preferring_both_takes_one_and_the_second_family_later_without_touching_the_fi
     assert!(world.condition("web").starts_with("True FamilyUnavailable: no pool can serve IPv6"));
     world.pool("six", &[V6]);
     assert_eq!(assigned(&world.run()), ["web=192.0.2.0, 2001:db8::"], "from another pool");
-    assert_eq!(world.condition("web"), "True Assigned: 192.0.2.0 from pool four and 2001:db8:: from pool six");
+    assert_eq!(
+        world.condition("web"),
+        "True Assigned: 192.0.2.0 from pool four and 2001:db8:: from pool six"
+    );
 }
 
 #[test]
 fn the_second_family_comes_from_the_same_pool_if_it_can() {
-    let mut world = World::new(&[("a", "198.51.100.0/30,2001:db8:a::/126"), ("b", "192.0.2.0/30,2001:db8:b::/126")]);
+    let mut world =
+        World::new(&[("a", "198.51.100.0/30,2001:db8:a::/126"), ("b", "192.0.2.0/30,2001:db8:b::/126")]);
     world.apply("web", asking_for(1, &[], Some("b")));
     world.run();
     world.edit("web", |service| {
@@ -123,7 +127,9 @@ fn a_pool_that_loses_a_family_takes_nothing_away() {
     world.pool("b", &["198.51.100.0/30", "2001:db8:b::/126"]);
     world.run();
     assert_eq!(world.shows("web"), "192.0.2.0, 2001:db8:: from a");
-    assert!(world.condition("web").starts_with("True AddressOutsidePool: 2001:db8:: is not in pool a any more"));
+    assert!(
+        world.condition("web").starts_with("True AddressOutsidePool: 2001:db8:: is not in pool a any more")
+    );
 }
 
 #[test]
@@ -157,7 +163,8 @@ fn requiring_both_too_late_keeps_the_one_there_is() {
 
 #[test]
 fn a_dual_stack_service_may_ask_for_one_address_and_gets_the_other_by_itself() {
-    let mut world = World::new(&[("a", "192.0.2.0/30,2001:db8::/126"), ("b", "198.51.100.0/30,2001:db8:b::/126")]);
+    let mut world =
+        World::new(&[("a", "192.0.2.0/30,2001:db8::/126"), ("b", "198.51.100.0/30,2001:db8:b::/126")]);
     let asks = |policy| Service { request: request("198.51.100.2", ""), ..dual(1, policy) };
     world.apply("web", asks(PreferDualStack));
     assert_eq!(assigned(&world.run()), ["web=198.51.100.2, 2001:db8:b::"]);
@@ -172,7 +179,8 @@ fn a_dual_stack_service_may_ask_for_one_address_and_gets_the_other_by_itself() {
 #[test]
 fn two_requested_addresses_may_lie_in_two_pools() {
     let mut world = World::new(&[("four", V4), ("six", V6)]);
-    world.apply("web", Service { request: request("2001:db8::2,192.0.2.2", ""), ..dual(1, RequireDualStack) });
+    world
+        .apply("web", Service { request: request("2001:db8::2,192.0.2.2", ""), ..dual(1, RequireDualStack) });
     world.run();
     assert_eq!(world.shows("web"), "192.0.2.2, 2001:db8::2 from four,six");
 }

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod allocation;
+mod cluster;
 mod configuration;
 mod contest;
 mod events;
@@ -146,7 +147,7 @@ impl World {
     }
 
     pub(super) fn set_object(&mut self, reference: ObjectRef, spec: Spec) {
-        let status = ObjectStatus::default();
+        let status = self.objects.get(&reference).map(|object| object.status.clone()).unwrap_or_default();
         let object = Object { created: Some(0), labels: Labels::new(), spec, status };
         self.objects.insert(reference.clone(), object.clone());
         self.input(Input::Config(reference, Some(object)));
@@ -199,8 +200,18 @@ impl World {
     }
 
     pub(super) fn delete(&mut self, name: &str) {
-        self.services.remove(&key(name));
-        self.notify(&key(name));
+        self.replace(key(name), None);
+    }
+
+    /// A Service is this from now on, or gone.
+    pub(super) fn replace(&mut self, key: ObjectKey, service: Option<Service>) {
+        match service {
+            Some(service) => self.put(key, service),
+            None => {
+                self.services.remove(&key);
+                self.notify(&key);
+            }
+        }
     }
 
     /// Another manager writes the status.
@@ -220,6 +231,19 @@ impl World {
     pub(super) fn poll(&mut self) -> Vec<Output> {
         let outputs = drain(&mut self.controller, self.now);
         for output in &outputs {
+            match output {
+                Output::Usage { object, held, .. } => {
+                    if let Some(object) = self.objects.get_mut(object) {
+                        object.status.held = held.clone();
+                    }
+                }
+                Output::Verdict { object, refusals } => {
+                    if let Some(object) = self.objects.get_mut(object) {
+                        object.status.accepted = refusals.is_empty();
+                    }
+                }
+                _ => {}
+            }
             if let Output::Assign { service, write, version, assignment } = output {
                 let created = self.services.get(service).and_then(|service| service.created);
                 self.writes.push_back(Write {

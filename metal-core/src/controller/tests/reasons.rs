@@ -122,9 +122,14 @@ fn every_reason_reaches_the_condition_the_events_and_whoever_asks() {
         assert_eq!((condition.status, condition.reason.as_str()), (!state.addresses.is_empty(), *code));
         let sentence = reason.to_string();
         assert!(condition.message.starts_with(&sentence), "{code}: {} {sentence}", condition.message);
-        let said = events(&outputs).iter().any(|event| event.starts_with("web: ") && event.contains(&sentence));
+        let said =
+            events(&outputs).iter().any(|event| event.starts_with("web: ") && event.contains(&sentence));
         assert!(said, "{code}: {sentence:?} {:?}", events(&outputs));
-        assert_eq!(world.controller.pending().len(), usize::from(state.addresses.is_empty() && code != &"NoClusterIP"), "{code}");
+        assert_eq!(
+            world.controller.pending().len(),
+            usize::from(state.addresses.is_empty() && code != &"NoClusterIP"),
+            "{code}"
+        );
     }
 }
 

@@ -172,5 +172,9 @@ fn a_pool_may_let_only_services_of_one_namespace_share() {
     assert_eq!(world.shows("x/three"), "192.0.2.0 from a");
     world.apply("y/four", Service { request: request("192.0.2.0", ""), ..sharing(4, "k", 4) });
     world.run();
-    assert!(world.condition("y/four").starts_with("False SharingConflict: "), "{}", world.condition("y/four"));
+    assert!(
+        world.condition("y/four").starts_with("False SharingConflict: "),
+        "{}",
+        world.condition("y/four")
+    );
 }

@@ -59,7 +59,8 @@ fn what_does_not_free_anything_wakes_nobody() {
     for number in 0..50 {
         world.apply(&format!("w{number}"), service(2));
     }
-    let label = |world: &mut World| world.edit("user", |service| drop(service.labels.insert("x".into(), "y".into())));
+    let label =
+        |world: &mut World| world.edit("user", |service| drop(service.labels.insert("x".into(), "y".into())));
     assert_eq!(looks(&mut world, label), 1);
     assert_eq!(looks(&mut world, |world| world.delete("w3")), 0);
 }
@@ -85,7 +86,8 @@ fn space_goes_to_the_oldest_across_pools() {
 
 #[test]
 fn a_bulk_of_freed_addresses_serves_all_who_wait_oldest_first() {
-    let pools: Vec<_> = (0..40).map(|number| (format!("p{number:02}"), format!("192.0.2.{number}/32"))).collect();
+    let pools: Vec<_> =
+        (0..40).map(|number| (format!("p{number:02}"), format!("192.0.2.{number}/32"))).collect();
     let pools: Vec<_> = pools.iter().map(|(name, range)| (name.as_str(), range.as_str())).collect();
     let mut world = World::new(&pools);
     for number in 0..40 {
@@ -114,7 +116,11 @@ fn a_quota_that_frees_wakes_the_namespace_that_waits_for_it() {
     world.apply("two/first", service(3));
     let outputs = world.run();
     assert_eq!(assigned(&outputs).len(), 2 + 1, "{outputs:?}");
-    assert!(world.condition("one/second").starts_with("False QuotaExceeded: "), "{}", world.condition("one/second"));
+    assert!(
+        world.condition("one/second").starts_with("False QuotaExceeded: "),
+        "{}",
+        world.condition("one/second")
+    );
     assert_eq!(world.shows("two/first"), "192.0.2.1 from a");
     world.delete("one/first");
     world.run();
@@ -150,7 +156,11 @@ fn a_namespace_that_gets_the_right_labels_is_served() {
     world.apply("shop/web", service(1));
     world.apply("other/web", service(0));
     world.run();
-    assert!(world.condition("shop/web").starts_with("False NoMatchingPool: "), "{}", world.condition("shop/web"));
+    assert!(
+        world.condition("shop/web").starts_with("False NoMatchingPool: "),
+        "{}",
+        world.condition("shop/web")
+    );
     let labels = Labels::from([("team".into(), "a".into())]);
     let looked = looks(&mut world, |world| world.input(Input::Namespace("shop".into(), Some(labels))));
     assert_eq!(world.shows("shop/web"), "192.0.2.0 from a");

@@ -2,7 +2,7 @@
 
 mod kept;
 mod model;
-mod naive;
+pub(crate) mod naive;
 mod pools;
 mod reasons;
 mod requests;
@@ -17,9 +17,11 @@ use alloc::{
 
 use super::*;
 use crate::{
+    config::{Pool, Reservation},
+    reason::Reason,
     request::Request,
     selector::Labels,
-    sharing::{Backend, Port, Protocol},
+    sharing::{Backend, Port, Protocol, Sharing},
     view::{
         Family::V4,
         FamilyPolicy::{self, SingleStack},
@@ -69,15 +71,15 @@ fn count(ipam: &Ipam, pool: &str) -> (u128, u128) {
 }
 
 /// A Service that wants addresses.
-struct Wish {
-    owner: ObjectKey,
-    labels: Labels,
-    namespace_labels: Labels,
-    sharing: Option<Sharing>,
-    has: Vec<IpAddr>,
-    families: Vec<Family>,
-    policy: FamilyPolicy,
-    request: Request,
+pub(crate) struct Wish {
+    pub(crate) owner: ObjectKey,
+    pub(crate) labels: Labels,
+    pub(crate) namespace_labels: Labels,
+    pub(crate) sharing: Option<Sharing>,
+    pub(crate) has: Vec<IpAddr>,
+    pub(crate) families: Vec<Family>,
+    pub(crate) policy: FamilyPolicy,
+    pub(crate) request: Request,
 }
 
 fn wish(name: &str) -> Wish {

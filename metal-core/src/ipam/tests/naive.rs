@@ -11,12 +11,12 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct Naive {
-    pub(super) pools: BTreeMap<PoolName, Pool>,
-    pub(super) users: BTreeMap<IpAddr, Vec<(ObjectKey, Option<Sharing>)>>,
-    pub(super) reservations: BTreeMap<ObjectRef, Reservation>,
-    pub(super) holds: BTreeMap<IpAddr, ObjectKey>,
-    pub(super) avoided: BTreeSet<IpAddr>,
+pub(crate) struct Naive {
+    pub(crate) pools: BTreeMap<PoolName, Pool>,
+    pub(crate) users: BTreeMap<IpAddr, Vec<(ObjectKey, Option<Sharing>)>>,
+    pub(crate) reservations: BTreeMap<ObjectRef, Reservation>,
+    pub(crate) holds: BTreeMap<IpAddr, ObjectKey>,
+    pub(crate) avoided: BTreeSet<IpAddr>,
 }
 
 /// What was found, with the pool.
@@ -26,7 +26,7 @@ type Pick<'a> = (IpAddr, &'a Pool);
 type Found = Result<(Vec<IpAddr>, Option<&'static str>), &'static str>;
 
 impl Naive {
-    pub(super) fn find(&self, wish: &Wish) -> Found {
+    pub(crate) fn find(&self, wish: &Wish) -> Found {
         let mut families = wish.families.clone();
         families.dedup();
         if families.is_empty() {
@@ -71,13 +71,13 @@ impl Naive {
         Ok((picks.iter().map(|(address, _)| *address).collect(), missing))
     }
 
-    pub(super) fn may_join(&self, address: IpAddr, owner: &ObjectKey, sharing: Option<&Sharing>) -> bool {
+    pub(crate) fn may_join(&self, address: IpAddr, owner: &ObjectKey, sharing: Option<&Sharing>) -> bool {
         self.users.get(&address).into_iter().flatten().filter(|(user, _)| user != owner).all(|(_, other)| {
             matches!((sharing, other), (Some(one), Some(other)) if one.conflict(other).is_none())
         })
     }
 
-    pub(super) fn join(&mut self, address: IpAddr, owner: &ObjectKey, sharing: Option<&Sharing>) {
+    pub(crate) fn join(&mut self, address: IpAddr, owner: &ObjectKey, sharing: Option<&Sharing>) {
         let users = self.users.entry(address).or_default();
         users.retain(|(user, _)| user != owner);
         users.push((owner.clone(), sharing.cloned()));
@@ -85,16 +85,16 @@ impl Naive {
         self.holds.remove(&address);
     }
 
-    pub(super) fn pool_of(&self, address: IpAddr) -> Option<&Pool> {
+    pub(crate) fn pool_of(&self, address: IpAddr) -> Option<&Pool> {
         self.pools.values().find(|pool| pool.ranges.iter().any(|range| range.contains(address)))
     }
 
-    pub(super) fn is_usable(pool: &Pool, address: IpAddr) -> bool {
+    pub(crate) fn is_usable(pool: &Pool, address: IpAddr) -> bool {
         let is_buggy = address.is_ipv4() && matches!(to_bits(address) & 0xff, 0 | 0xff);
         !(is_buggy && pool.avoid_buggy_ips) && !pool.exclude.iter().any(|range| range.contains(address))
     }
 
-    pub(super) fn addresses(pool: &Pool, family: Family) -> impl Iterator<Item = IpAddr> {
+    pub(crate) fn addresses(pool: &Pool, family: Family) -> impl Iterator<Item = IpAddr> {
         let ranges = pool.ranges.iter().filter(move |range| range.family() == family);
         ranges.flat_map(AddressRange::addresses)
     }
@@ -106,7 +106,7 @@ impl Naive {
     }
 
     /// Free for everybody.
-    pub(super) fn is_free(&self, pool: &Pool, address: IpAddr) -> bool {
+    pub(crate) fn is_free(&self, pool: &Pool, address: IpAddr) -> bool {
         Self::is_usable(pool, address)
             && !self.users.contains_key(&address)
             && !self.holds.contains_key(&address)

@@ -105,7 +105,10 @@ fn an_end_of_an_address_is_looked_for_in_pool_order() {
     assert_eq!(both.get(&mut ipam), "2001:db8::9 from b, 192.0.2.9 from a");
     assert!(ipam.meets(at("192.0.2.9"), &both.request.addresses[0]));
     assert!(ipam.meets(at("2001:db8::9"), &both.request.addresses[1]));
-    assert!(ipam.meets(at("2001:db8::1:9"), &both.request.addresses[1]), "outside every pool it is as written");
+    assert!(
+        ipam.meets(at("2001:db8::1:9"), &both.request.addresses[1]),
+        "outside every pool it is as written"
+    );
     assert!(!ipam.meets(at("2001:db8::1:8"), &both.request.addresses[1]));
 }
 

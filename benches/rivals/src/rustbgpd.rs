@@ -1,0 +1,62 @@
+//! `rustbgpd-wire`: shared octets first, owned values with RFC 7606 dispositions second; writes into buffers of
+//! its own.
+
+use rustbgpd_wire::{
+    Ipv4UnicastMode, Message as Wire, ParsedUpdate, UpdateMessage, decode_message, encode_message,
+};
+
+use crate::{Codec, Received};
+
+/// The codec.
+#[derive(Debug)]
+pub struct Rustbgpd;
+
+/// A decoded message.
+#[derive(Debug)]
+pub enum Message {
+    /// UPDATE, read in full
+    Update(ParsedUpdate),
+    /// Any other
+    Other(Wire),
+}
+
+impl Codec for Rustbgpd {
+    type Message<'a> = Message;
+
+    const NAME: &'static str = "rustbgpd-wire";
+
+    fn new() -> Self {
+        Self
+    }
+
+    fn decode<'a>(&mut self, received: &'a Received) -> Option<Message> {
+        let update = match decode_message(&mut received.bytes.clone(), 4096).ok()? {
+            Wire::Update(update) => update,
+            other => return Some(Message::Other(other)),
+        };
+        let revised = update.parse_revised(true, false, false, &[]).ok()?;
+        revised.malformed.is_empty().then_some(Message::Update(revised.update))
+    }
+
+    fn encode(&mut self, message: &Message, _: &mut [u8]) -> Option<usize> {
+        let built;
+        let wire = match message {
+            Message::Other(wire) => wire,
+            Message::Update(update) => {
+                built = Wire::Update(
+                    UpdateMessage::try_build(
+                        &update.announced,
+                        &update.withdrawn,
+                        &update.attributes,
+                        true,
+                        false,
+                        Ipv4UnicastMode::Body,
+                    )
+                    .ok()?,
+                );
+                &built
+            }
+        };
+        Some(std::hint::black_box(encode_message(wire).ok()?).len())
+    }
+}
