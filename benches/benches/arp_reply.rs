@@ -1,9 +1,13 @@
-//! A frame in, a frame out: what one ARP request costs with one address owned and with ten thousand.
+//! A frame in, a frame out: what one ARP request and one neighbour solicitation cost with one address owned and with
+//! ten thousand.
 
-use std::{hint::black_box, net::Ipv4Addr};
+use std::{
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use metal_arp::{Announcer, Frame, Input, Operation, Output, Packet, Table, reply};
+use metal_arp::{Announcer, Frame, Input, Operation, Output, Packet, Setup, Table, ndp, reply};
 use metal_core::{Instant, Machine};
 
 const LINK: u32 = 2;
@@ -38,10 +42,22 @@ fn questions(owned: u32) -> Vec<Frame> {
         .collect()
 }
 
-fn announcer(owned: u32) -> Announcer {
-    let mut announcer = Announcer::new();
-    for n in 0..owned {
-        announcer.handle_input(Instant::ZERO, Input::Own { link: LINK, address: address(n), owned: true });
+fn address_v6(n: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits((0x2001_0db8 << 96) + u128::from(n))
+}
+
+/// Solicitations for owned addresses, in the order of [`questions`].
+fn solicitations(owned: u32) -> Vec<Frame> {
+    let asker = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 7);
+    let target = |n: u32| address_v6(n.wrapping_mul(2_654_435_761) % owned);
+    (0..QUESTIONS).map(|n| ndp::Packet::solicitation(CLIENT, asker, target(n)).emit()).collect()
+}
+
+/// Everything is announced, and nothing is refreshed.
+fn announcer(owned: impl Iterator<Item = IpAddr>) -> Announcer {
+    let mut announcer = Announcer::new(Setup { refresh: None, ..Setup::default() });
+    for address in owned {
+        announcer.handle_input(Instant::ZERO, Input::Own { link: LINK, address, owned: true });
     }
     announcer.handle_input(Instant::ZERO, Input::Link { link: LINK, mac: Some(MAC) });
     let mut now = Instant::ZERO;
@@ -52,24 +68,38 @@ fn announcer(owned: u32) -> Announcer {
     announcer
 }
 
-fn arp_reply(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("arp_reply");
+/// The pure function, and the machine with its queue and its counters.
+fn answers(
+    criterion: &mut Criterion,
+    name: &str,
+    address: impl Fn(u32) -> IpAddr,
+    questions: impl Fn(u32) -> Vec<Frame>,
+    foreign: &Frame,
+) {
+    let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
     for owned in [1, 10_000] {
         let questions = questions(owned);
-        let mut table = Table::<()>::new();
+        let (mut v4, mut v6) = (Table::<Ipv4Addr, ()>::new(), Table::<Ipv6Addr, ()>::new());
         for n in 0..owned {
-            table.get_or_default(address(n));
+            match address(n) {
+                IpAddr::V4(address) => v4.get_or_default(address),
+                IpAddr::V6(address) => v6.get_or_default(address),
+            };
         }
+        let owns = |address| match address {
+            IpAddr::V4(address) => v4.contains(address),
+            IpAddr::V6(address) => v6.contains(address),
+        };
         group.bench_function(BenchmarkId::new("function", owned), |bencher| {
             let mut next = questions.iter().cycle();
             bencher.iter(|| {
                 let frame = next.next().expect("the questions repeat").as_bytes();
-                reply(black_box(frame), MAC, |address| table.contains(address)).expect("an answer")
+                reply(black_box(frame), MAC, owns).expect("an answer")
             });
         });
 
-        let mut machine = announcer(owned);
+        let mut machine = announcer((0..owned).map(&address));
         group.bench_function(BenchmarkId::new("machine", owned), |bencher| {
             let mut next = questions.iter().cycle();
             bencher.iter(|| {
@@ -83,21 +113,32 @@ fn arp_reply(criterion: &mut Criterion) {
         });
     }
 
-    // What most requests on a LAN are: for somebody else.
-    let mut machine = announcer(10_000);
-    let stranger = Packet { target_ip: Ipv4Addr::new(192, 168, 1, 1), ..parsed(&questions(1)[0]) }.emit();
+    // What most questions on a LAN are: for somebody else.
+    let mut machine = announcer((0..10_000).map(&address));
     group.bench_function(BenchmarkId::new("not_owned", 10_000), |bencher| {
         bencher.iter(|| {
-            machine.handle_input(LATER, Input::Frame { link: LINK, frame: black_box(stranger.as_bytes()) });
+            machine.handle_input(LATER, Input::Frame { link: LINK, frame: black_box(foreign.as_bytes()) });
             assert!(machine.poll_output(LATER).is_none(), "no answer was expected");
         });
     });
     group.finish();
 }
 
+fn arp_reply(criterion: &mut Criterion) {
+    let foreign = Packet { target_ip: Ipv4Addr::new(192, 168, 1, 1), ..parsed(&questions(1)[0]) }.emit();
+    answers(criterion, "arp_reply", |n| address(n).into(), questions, &foreign);
+}
+
+fn ndp_reply(criterion: &mut Criterion) {
+    let stranger = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xffff);
+    let asker = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 7);
+    let foreign = ndp::Packet::solicitation(CLIENT, asker, stranger).emit();
+    answers(criterion, "ndp_reply", |n| address_v6(n).into(), solicitations, &foreign);
+}
+
 fn parsed(frame: &Frame) -> Packet {
     Packet::parse(frame.as_bytes()).expect("the bench's own frame")
 }
 
-criterion_group!(benches, arp_reply);
+criterion_group!(benches, arp_reply, ndp_reply);
 criterion_main!(benches);

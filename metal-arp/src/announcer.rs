@@ -1,19 +1,32 @@
 //! The machine that answers for our addresses and tells the neighbours when they move.
 
+mod groups;
+mod link;
+mod schedule;
+
 use alloc::collections::{BTreeMap, VecDeque};
-use core::{net::Ipv4Addr, time::Duration};
-
-use metal_core::{Instant, Machine, Timers};
-
-use crate::{
-    arp::{Operation, Packet},
-    counters::{Counters, Drops},
-    ethernet::{Frame, Mac, is_station},
-    reply::{Silence, answer},
-    table::Table,
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
-/// The pauses between the rounds of gratuitous ARP that follow a takeover.
+use metal_core::{Instant, Machine};
+
+use self::{
+    groups::{Change, Groups},
+    link::{Jitter, Link},
+};
+use crate::{
+    arp,
+    counters::{Counters, Drops},
+    ethernet::{Frame, Mac, is_ipv6, is_station},
+    ndp,
+    reply::{advertise, answer},
+    silence::Silence,
+};
+
+/// The pauses between the rounds of an announcement that follow a takeover: gratuitous ARP as request and reply, or
+/// one unsolicited advertisement.
 ///
 /// Rounds are at 0, 0.1, 1.1, 2.2, 3.3 and 4.4 s: those of MetalLB and an early repeat, because when the first
 /// frame is lost the clients would go on sending to the old owner for more than a second.
@@ -34,6 +47,27 @@ pub const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 /// How many answers and reports wait for the driver before frames are dropped.
 pub const BACKLOG: usize = 1_024;
 
+/// How an announcer goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// For jitter.
+    pub seed: u64,
+    /// Frames a second that the announcements of takeovers may take on a link, at least one. When thousands of
+    /// addresses move at once, each has its first frame before any has its second.
+    pub takeover_rate: u32,
+    /// The time between two frames that keep an address known once its announcement is over; `None` for none.
+    pub refresh: Option<Duration>,
+    /// Frames a second that refreshes may take on a link, at least one. With more addresses than this allows the time
+    /// between two frames for one of them grows.
+    pub refresh_rate: u32,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { seed: 0, takeover_rate: 10_000, refresh: Some(Duration::from_secs(60)), refresh_rate: 50 }
+    }
+}
+
 /// What the announcer is told.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
@@ -46,12 +80,13 @@ pub enum Input<'a> {
         mac: Option<Mac>,
     },
     /// Answer for an address on a link, or fall silent. Hearing `owned: true` again announces again. The link
-    /// may be named later; it may also come and go, ownership stays.
+    /// may be named later; it may also come and go, ownership stays. An address that no station can have is never
+    /// owned.
     Own {
         /// The link.
         link: u32,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Whether it is ours now.
         owned: bool,
     },
@@ -74,12 +109,27 @@ pub enum Output {
         /// The frame, Ethernet header included.
         frame: Frame,
     },
+    /// Be a member of a multicast group: solicitations for one of our addresses go there. Neither the card nor a
+    /// switch that watches memberships would pass them otherwise.
+    Join {
+        /// On which link.
+        link: u32,
+        /// The group.
+        group: Ipv6Addr,
+    },
+    /// Be a member no longer: no address of ours is asked for there, or the link is gone.
+    Leave {
+        /// On which link.
+        link: u32,
+        /// The group.
+        group: Ipv6Addr,
+    },
     /// Another station claims an address that is ours, at most once per [`CONFLICT_PAUSE`].
     Conflict {
         /// Where it was heard.
         link: u32,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Who claims it.
         mac: Mac,
     },
@@ -87,64 +137,53 @@ pub enum Output {
 
 /// Answers for the addresses it owns, on each link for its own.
 ///
-/// A [`Machine`]: see there for the calling contract. Answers come out before announcements; nothing is
-/// allocated per frame once the queue has grown to what the driver leaves waiting. What is withdrawn, or whose
+/// A [`Machine`]: see there for the calling contract. Memberships come out before answers, answers before
+/// announcements; nothing is allocated per frame once the queue has grown to what the driver leaves waiting. What is withdrawn, or whose
 /// link has gone, is silent from the same call on, also when an answer was already waiting.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Announcer {
+    setup: Setup,
     links: BTreeMap<u32, Link>,
-    /// The next frame of each announcement that is under way. Only for owned addresses on links that are up.
-    rounds: Timers<(u32, Ipv4Addr)>,
+    groups: Groups,
     waiting: VecDeque<Waiting>,
     drops: Drops,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Link {
-    mac: Option<Mac>,
-    owned: Table<Owned>,
-}
-
-/// An address that is ours on a link.
-#[derive(Clone, Debug, Default)]
-struct Owned {
-    counters: Counters,
-    /// How many rounds of the announcement are complete.
-    round: u8,
-    /// The request of the present round is out, its reply is next.
-    half: bool,
-    /// No round begins before.
-    round_from: Instant,
-    /// No conflict is reported before.
-    report_from: Instant,
+    jitter: Jitter,
 }
 
 /// What a frame has caused.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
-    Answer { link: u32, address: Ipv4Addr, asker_mac: Mac, asker_ip: Ipv4Addr },
-    Conflict { link: u32, address: Ipv4Addr, mac: Mac },
+    Reply { link: u32, address: Ipv4Addr, asker_mac: Mac, asker_ip: Ipv4Addr },
+    Advertise { link: u32, address: Ipv6Addr, asker_mac: Mac, asker_ip: Ipv6Addr },
+    Conflict { link: u32, address: IpAddr, mac: Mac },
 }
 
 impl Announcer {
     /// Without links and addresses.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            links: BTreeMap::new(),
+            groups: Groups::default(),
+            waiting: VecDeque::new(),
+            drops: Drops::default(),
+            jitter: Jitter(setup.seed),
+        }
     }
 
     /// Whether `address` is ours on `link`.
     #[must_use]
-    pub fn owns(&self, link: u32, address: Ipv4Addr) -> bool {
-        self.links.get(&link).is_some_and(|link| link.owned.contains(address))
+    pub fn owns(&self, link: u32, address: IpAddr) -> bool {
+        self.links.get(&link).is_some_and(|link| link.owns(address))
     }
 
     /// What was done for each address that is ours, summed over the links. Counting starts when an address
     /// becomes ours on a link.
     #[must_use]
-    pub fn counters(&self) -> BTreeMap<Ipv4Addr, Counters> {
+    pub fn counters(&self) -> BTreeMap<IpAddr, Counters> {
         let mut all = BTreeMap::<_, Counters>::new();
-        for (address, owned) in self.links.values().flat_map(|link| link.owned.iter()) {
+        for (address, owned) in self.links.values().flat_map(Link::iter) {
             *all.entry(address).or_default() += owned.counters;
         }
         all
@@ -159,38 +198,41 @@ impl Announcer {
     fn on_link(&mut self, now: Instant, index: u32, mac: Option<Mac>) {
         // Nobody can be told that an address is at a group's address.
         let mac = mac.filter(|mac| is_station(*mac));
-        let link = self.links.entry(index).or_default();
+        let link = self.links.entry(index).or_insert_with(|| Link::new(&self.setup));
         if link.mac != mac {
-            link.mac = mac;
-            for (address, owned) in link.owned.iter_mut() {
-                // The neighbours know the old address: no pause since its last round.
-                owned.round_from = now;
-                if mac.is_some() {
-                    self.rounds.set((index, address), owned.restart(now));
-                } else {
-                    self.rounds.stop(&(index, address));
-                }
-            }
+            link.set_mac(now, mac);
+            self.groups.link_changed(index);
         }
         self.forget_if_unused(index);
     }
 
-    fn on_own(&mut self, now: Instant, index: u32, address: Ipv4Addr, owned: bool) {
+    fn on_own(&mut self, now: Instant, index: u32, address: IpAddr, owned: bool) {
+        if address.is_multicast() || address.is_unspecified() || address.is_loopback() {
+            return;
+        }
+        let group = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(ndp::solicited_node(address)),
+        };
         if owned {
-            let link = self.links.entry(index).or_default();
-            let at = link.owned.get_or_default(address).restart(now);
-            if link.mac.is_some() {
-                self.rounds.set((index, address), at);
+            let link = self.links.entry(index).or_insert_with(|| Link::new(&self.setup));
+            if link.own(now, address)
+                && let Some(group) = group
+            {
+                self.groups.add(index, group);
             }
         } else if let Some(link) = self.links.get_mut(&index) {
-            link.owned.remove(address);
-            self.rounds.stop(&(index, address));
+            if link.disown(address)
+                && let Some(group) = group
+            {
+                self.groups.remove(index, group);
+            }
             self.forget_if_unused(index);
         }
     }
 
     fn forget_if_unused(&mut self, index: u32) {
-        if self.links.get(&index).is_some_and(|link| link.mac.is_none() && link.owned.is_empty()) {
+        if self.links.get(&index).is_some_and(Link::is_unused) {
             self.links.remove(&index);
         }
     }
@@ -198,29 +240,60 @@ impl Announcer {
     fn on_frame(&mut self, now: Instant, index: u32, frame: &[u8]) -> Result<(), Silence> {
         let link = self.links.get(&index).ok_or(Silence::NoLink)?;
         let mac = link.mac.ok_or(Silence::NoLink)?;
-        let question = Packet::parse(frame)?;
-        match answer(&question, mac, |address| link.owned.contains(address)) {
-            Ok(packet) => self.enqueue(Waiting::Answer {
+        if is_ipv6(frame) {
+            let question = ndp::Packet::parse(frame)?;
+            let answer = advertise(&question, mac, |address| link.v6.contains(address));
+            return self.on_ndp(now, index, &question, answer);
+        }
+        let question = arp::Packet::parse(frame)?;
+        match answer(&question, mac, |address| link.v4.contains(address)) {
+            Ok(packet) => self.enqueue(Waiting::Reply {
                 link: index,
                 address: packet.sender_ip,
                 asker_mac: packet.target_mac,
                 asker_ip: packet.target_ip,
             }),
             Err(Silence::SenderClaimsAddress) => {
-                self.on_conflict(now, index, &question)?;
+                self.on_conflict(now, index, question.sender_ip.into(), question.sender_mac)?;
                 Err(Silence::SenderClaimsAddress)
             }
             Err(reason) => Err(reason),
         }
     }
 
-    fn on_conflict(&mut self, now: Instant, index: u32, claim: &Packet) -> Result<(), Silence> {
+    fn on_ndp(
+        &mut self,
+        now: Instant,
+        index: u32,
+        question: &ndp::Packet,
+        answer: Result<ndp::Packet, Silence>,
+    ) -> Result<(), Silence> {
+        let (asker_mac, asker_ip) = (question.sender_mac(), question.source_ip);
+        match answer {
+            Ok(packet) => {
+                if question.is_probe() {
+                    // Somebody is about to use the address: it is told that it is taken, and so are people.
+                    self.on_conflict(now, index, packet.target.into(), asker_mac)?;
+                }
+                self.enqueue(Waiting::Advertise { link: index, address: packet.target, asker_mac, asker_ip })
+            }
+            Err(Silence::SenderClaimsAddress) => {
+                let claimed = question.claims().find(|address| self.owns(index, (*address).into()));
+                if let Some(address) = claimed {
+                    self.on_conflict(now, index, address.into(), asker_mac)?;
+                }
+                Err(Silence::SenderClaimsAddress)
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    fn on_conflict(&mut self, now: Instant, index: u32, address: IpAddr, mac: Mac) -> Result<(), Silence> {
         // Two links of ours in one LAN hear each other.
-        if self.is_ours(claim.sender_mac) {
+        if self.is_ours(mac) {
             return Err(Silence::SpoofedSender);
         }
-        let address = claim.sender_ip;
-        let Some(owned) = self.links.get_mut(&index).and_then(|link| link.owned.get_mut(address)) else {
+        let Some(owned) = self.links.get_mut(&index).and_then(|link| link.get_mut(address)) else {
             return Ok(());
         };
         owned.counters.conflicts += 1;
@@ -228,7 +301,7 @@ impl Announcer {
             return Ok(());
         }
         owned.report_from = now + CONFLICT_PAUSE;
-        self.enqueue(Waiting::Conflict { link: index, address, mac: claim.sender_mac })
+        self.enqueue(Waiting::Conflict { link: index, address, mac })
     }
 
     /// Whether a link of ours has this address.
@@ -247,16 +320,17 @@ impl Announcer {
     /// What has waited, if it is still true.
     fn perform(&mut self, waiting: Waiting) -> Option<Output> {
         match waiting {
-            Waiting::Answer { link: index, address, asker_mac, asker_ip } => {
+            Waiting::Reply { link: index, address, asker_mac, asker_ip } => {
                 let link = self.links.get_mut(&index)?;
-                let counters = &mut link.owned.get_mut(address)?.counters;
-                counters.requests += 1;
-                let mac = link.mac?;
-                counters.responses += 1;
-                Some(Output::Send {
-                    link: index,
-                    frame: Packet::reply(mac, address, asker_mac, asker_ip).emit(),
-                })
+                let mac = count_answer(link.mac, &mut link.v4.get_mut(address)?.counters)?;
+                let frame = arp::Packet::reply(mac, address, asker_mac, asker_ip).emit();
+                Some(Output::Send { link: index, frame })
+            }
+            Waiting::Advertise { link: index, address, asker_mac, asker_ip } => {
+                let link = self.links.get_mut(&index)?;
+                let mac = count_answer(link.mac, &mut link.v6.get_mut(address)?.counters)?;
+                let frame = ndp::Packet::reply(mac, address, asker_mac, asker_ip).emit();
+                Some(Output::Send { link: index, frame })
             }
             Waiting::Conflict { link, address, mac } => {
                 let still = self.owns(link, address) && !self.is_ours(mac);
@@ -264,40 +338,18 @@ impl Announcer {
             }
         }
     }
-
-    /// The next frame of an announcement: each round is a request and a reply.
-    fn announce(&mut self, now: Instant, index: u32, address: Ipv4Addr) -> Option<Output> {
-        let link = self.links.get_mut(&index)?;
-        let mac = link.mac?;
-        let owned = link.owned.get_mut(address)?;
-        let operation = if owned.half { Operation::Reply } else { Operation::Request };
-        if let Some(next) = owned.advance(now) {
-            self.rounds.set((index, address), next);
-        }
-        owned.counters.gratuitous += 1;
-        Some(Output::Send { link: index, frame: Packet::gratuitous(operation, mac, address).emit() })
-    }
 }
 
-impl Owned {
-    /// Begins the announcement anew; says when its first frame is due.
-    fn restart(&mut self, now: Instant) -> Instant {
-        self.round = 0;
-        self.half = false;
-        self.round_from.max(now)
-    }
+/// Counts an answer for an address, which only goes out on a link that has a MAC.
+fn count_answer(mac: Option<Mac>, counters: &mut Counters) -> Option<Mac> {
+    counters.requests += 1;
+    counters.responses += u64::from(mac.is_some());
+    mac
+}
 
-    /// Counts the frame that goes out now; says when the next one is due. Pauses count from now, so that a
-    /// driver that was held up does not send the rounds it has missed in a bunch.
-    fn advance(&mut self, now: Instant) -> Option<Instant> {
-        self.half = !self.half;
-        if self.half {
-            self.round_from = now + MIN_PAUSE;
-            return Some(now);
-        }
-        let pause = PAUSES.get(usize::from(self.round))?;
-        self.round += 1;
-        Some(now + *pause)
+impl Default for Announcer {
+    fn default() -> Self {
+        Self::new(Setup::default())
     }
 }
 
@@ -318,21 +370,29 @@ impl Machine for Announcer {
     }
 
     fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        let links = &self.links;
+        let up = |link| links.get(&link).is_some_and(|link| link.mac.is_some());
+        match self.groups.poll(up) {
+            Some(Change::Join(link, group)) => return Some(Output::Join { link, group }),
+            Some(Change::Leave(link, group)) => return Some(Output::Leave { link, group }),
+            None => {}
+        }
         while let Some(waiting) = self.waiting.pop_front() {
             if let Some(output) = self.perform(waiting) {
                 return Some(output);
             }
         }
-        while let Some((link, address)) = self.rounds.take_due(now) {
-            if let Some(output) = self.announce(now, link, address) {
-                return Some(output);
-            }
-        }
-        None
+        self.links.iter_mut().find_map(|(index, link)| {
+            let frame = link.announce(now, &self.setup, &mut self.jitter)?;
+            Some(Output::Send { link: *index, frame })
+        })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        if self.waiting.is_empty() { self.rounds.next() } else { Some(Instant::ZERO) }
+        if !self.waiting.is_empty() || self.groups.is_changed() {
+            return Some(Instant::ZERO);
+        }
+        self.links.values().filter_map(|link| link.schedule.next()).min()
     }
 }
 

@@ -114,7 +114,7 @@ impl Packet {
     #[must_use]
     #[inline]
     pub fn emit(&self) -> Frame {
-        let mut frame = Frame::empty();
+        let mut frame = Frame::empty(CONTENT_LEN);
         let mut ethernet = EthernetFrame::new_unchecked(frame.bytes_mut());
         ethernet.set_dst_addr(EthernetAddress(self.destination));
         ethernet.set_src_addr(EthernetAddress(self.source));

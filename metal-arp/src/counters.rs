@@ -2,16 +2,17 @@
 
 use core::ops::AddAssign;
 
-use crate::reply::Silence;
+use crate::silence::Silence;
 
 /// What was done for one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Requests for it that deserved an answer, counted when its turn to be sent has come.
+    /// Requests or solicitations for it that deserved an answer, counted when its turn to be sent has come.
     pub requests: u64,
     /// Answers handed to the driver.
     pub responses: u64,
-    /// Gratuitous frames handed to the driver; a round is two.
+    /// Frames to everybody handed to the driver, of announcements and of refreshes: gratuitous ARP, of which a round
+    /// is two, and unsolicited advertisements.
     pub gratuitous: u64,
     /// Frames in which another station claimed it.
     pub conflicts: u64,

@@ -24,41 +24,65 @@ pub const fn is_station(mac: Mac) -> bool {
     mac[0] & 1 == 0 && !matches!(mac, [0, 0, 0, 0, 0, 0])
 }
 
+/// Whether a frame says that it carries IPv6.
+#[inline]
+pub(crate) fn is_ipv6(frame: &[u8]) -> bool {
+    frame.get(12..HEADER_LEN) == Some(&[0x86, 0xdd])
+}
+
+/// The longest frame that we send: a neighbour solicitation or advertisement with its option.
+pub(crate) const MAX_SENT_LEN: usize = 86;
+
 /// A whole frame to send, header included, kept inline.
 ///
-/// It is always [`MIN_LEN`] long, padded with zeros, although an ARP frame has 42 bytes of content. A network
-/// card would pad it, but virtual links (veth, tap) pass short frames on as they are, and a virtual machine's
-/// card or a switch behind them drops them as runts. Zeros of our own also never leak old memory.
+/// It is never shorter than [`MIN_LEN`], padded with zeros, although an ARP frame has 42 bytes of content. A
+/// network card would pad it, but virtual links (veth, tap) pass short frames on as they are, and a virtual
+/// machine's card or a switch behind them drops them as runts. Zeros of our own also never leak old memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Frame([u8; MIN_LEN]);
+pub struct Frame {
+    bytes: [u8; MAX_SENT_LEN],
+    len: u8,
+}
 
 impl Frame {
     /// The bytes as they go out.
     #[must_use]
+    #[inline]
     pub const fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.bytes.split_at(self.len as usize).0
     }
 
-    /// All zero, to be filled by an `emit`.
-    pub(crate) const fn empty() -> Self {
-        Self([0; MIN_LEN])
+    /// Whether it carries IPv6; else it is ARP.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        is_ipv6(self.as_bytes())
     }
 
+    /// All zero, to be filled by an `emit` with so much content.
+    #[inline]
+    pub(crate) const fn empty(content: usize) -> Self {
+        assert!(content <= MAX_SENT_LEN, "no frame of ours is as long");
+        let len = if content < MIN_LEN { MIN_LEN } else { content };
+        #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+        Self { bytes: [0; MAX_SENT_LEN], len: len as u8 }
+    }
+
+    #[inline]
     pub(crate) const fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        self.bytes.split_at_mut(self.len as usize).0
     }
 }
 
 impl AsRef<[u8]> for Frame {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 /// Hexadecimal, for test failures.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame({:02x?})", self.0)
+        write!(f, "Frame({:02x?})", self.as_bytes())
     }
 }
 

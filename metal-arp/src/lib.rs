@@ -1,26 +1,27 @@
-//! Answering for IPv4 addresses on a LAN that no interface of the host carries.
+//! Answering for IP addresses on a LAN that no interface of the host carries.
 //!
-//! A load balancer on bare metal makes an address reachable by answering ARP for it (RFC 826) and by telling
-//! the neighbours when it moves. This crate does both without a socket, a clock or the operating system:
+//! A load balancer on bare metal makes an address reachable by answering for it, ARP for IPv4 (RFC 826) and Neighbour
+//! Discovery for IPv6 (RFC 4861), and by telling the neighbours when it moves. This crate does both without a socket, a clock or the operating system:
 //!
 //! - [`reply()`](reply::reply) is a pure function: a frame and what we own in, the answer or the reason for
 //!   [`Silence`] out;
-//! - [`Announcer`] is a [`Machine`](metal_core::Machine): links, ownership and frames in; replies, gratuitous
-//!   ARP on its schedule and notices of address conflicts out.
+//! - [`Announcer`] is a [`Machine`](metal_core::Machine): links, ownership and frames in; answers,
+//!   announcements and refreshes within a budget, multicast groups and notices of address conflicts out.
 //!
 //! # The run loop
 //! The driver owns the packet sockets and the clock. It hands over what happened, performs what comes out,
 //! and sleeps until [`poll_timeout`](metal_core::Machine::poll_timeout) or the next frame:
 //!
 //! ```
-//! use core::net::Ipv4Addr;
+//! use core::net::{IpAddr, Ipv4Addr};
 //! use metal_arp::{Announcer, Frame, Input, Operation, Output, Packet};
 //! use metal_core::{Instant, Machine};
 //!
 //! const ETH0: u32 = 2;
 //! const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 //! const CLIENT: [u8; 6] = [0x02, 0, 0, 0, 0, 0x99];
-//! let address = Ipv4Addr::new(192, 168, 1, 30);
+//! let vip = Ipv4Addr::new(192, 168, 1, 30);
+//! let address = IpAddr::V4(vip);
 //!
 //! // Stands for a packet socket per link.
 //! let mut sent: Vec<(u32, Frame)> = Vec::new();
@@ -28,6 +29,8 @@
 //!     while let Some(output) = announcer.poll_output(now) {
 //!         match output {
 //!             Output::Send { link, frame } => sent.push((link, frame)),
+//!             // Stands for IPV6_JOIN_GROUP and its counterpart.
+//!             Output::Join { .. } | Output::Leave { .. } => {}
 //!             Output::Conflict { link, address, mac } => {
 //!                 eprintln!("link {link}: {mac:02x?} also claims {address}");
 //!             }
@@ -36,7 +39,7 @@
 //!     announcer.poll_timeout() // sleep until then, or until a frame arrives
 //! };
 //!
-//! let mut announcer = Announcer::new();
+//! let mut announcer = Announcer::default();
 //! announcer.handle_input(Instant::ZERO, Input::Link { link: ETH0, mac: Some(MAC) });
 //! announcer.handle_input(Instant::ZERO, Input::Own { link: ETH0, address, owned: true });
 //! // The takeover is announced at once and again 100 ms later.
@@ -49,7 +52,7 @@
 //!     sender_mac: CLIENT,
 //!     sender_ip: Ipv4Addr::new(192, 168, 1, 7),
 //!     target_mac: [0; 6],
-//!     target_ip: address,
+//!     target_ip: vip,
 //! };
 //! let now = Instant::from_millis(20);
 //! announcer.handle_input(now, Input::Frame { link: ETH0, frame: question.emit().as_bytes() });
@@ -59,16 +62,18 @@
 //! let answer = Packet::parse(frame.as_bytes()).unwrap();
 //! assert_eq!(*link, ETH0);
 //! assert_eq!((answer.operation, answer.destination), (Operation::Reply, CLIENT));
-//! assert_eq!((answer.sender_mac, answer.sender_ip), (MAC, address));
+//! assert_eq!((answer.sender_mac, answer.sender_ip), (MAC, vip));
 //! ```
 //!
 //! # Simplifying assumptions
-//! - IPv4 over untagged Ethernet frames. A VLAN is a link of its own, as in Linux; a frame that still carries
-//!   a tag is not ARP here. There is no Neighbour Discovery (IPv6) in this crate.
+//! - Untagged Ethernet frames. A VLAN is a link of its own, as in Linux; a frame that still carries a tag is
+//!   neither ARP nor IPv6 here. Neighbour Discovery behind IPv6 extension headers is not read.
+//! - An IPv6 address is nobody's router: the R flag is never set. It overrides what neighbours know, because it
+//!   may have been elsewhere.
 //! - Who owns an address is decided elsewhere. A conflict is reported, not acted upon: one spoofed frame must
 //!   not move a Service.
-//! - A claim is not preceded by a probe (RFC 5227 2.1): the caller knows who had the address before.
-//! - A withdrawal says nothing on the wire. The new owner's gratuitous ARP redirects the clients.
+//! - A claim is not preceded by a probe (RFC 5227 2.1, RFC 4862 5.4): the caller knows who had the address before.
+//! - A withdrawal says nothing on the wire. The new owner's announcement redirects the clients.
 
 #![no_std]
 extern crate alloc;
@@ -77,12 +82,15 @@ pub mod announcer;
 pub mod arp;
 pub mod counters;
 pub mod ethernet;
+pub mod ndp;
 pub mod reply;
+pub mod silence;
 pub mod table;
 
-pub use announcer::{Announcer, Input, Output};
+pub use announcer::{Announcer, Input, Output, Setup};
 pub use arp::{Operation, Packet};
 pub use counters::{Counters, Drops};
 pub use ethernet::{Frame, Mac};
-pub use reply::{Silence, reply};
+pub use reply::reply;
+pub use silence::Silence;
 pub use table::Table;

@@ -1,33 +1,65 @@
-//! A map from IPv4 address to anything, for the packet path.
+//! A map from IP address to anything, for the packet path.
 
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
-/// A hash table keyed by IPv4 address whose look-up costs the same with one address and with many thousands.
+/// A hash table keyed by IP address whose look-up costs the same with one address and with many thousands.
 ///
 /// The keys are what the configuration gives us, never what a stranger sends, so the hash needs no secret:
 /// a flood of requests can only look up. Neighbouring addresses fall far apart, and at most every second slot
 /// is taken, so runs stay short whatever is asked for.
 #[derive(Clone, Debug)]
-pub struct Table<V> {
+pub struct Table<K, V> {
     /// Open addressing with linear probing; a power of two of them, or none.
     slots: Vec<Slot>,
-    entries: Vec<(Ipv4Addr, V)>,
+    entries: Vec<(K, V)>,
 }
 
-/// Where the entry of an address is. Small, so that a look-up touches one cache line.
+/// An address as the key of a [`Table`].
+pub trait Key: Copy + Eq {
+    /// Whether different addresses always have different tags.
+    const EXACT: bool;
+
+    /// The address in 32 bits, well spread in the upper ones.
+    fn tag(self) -> u32;
+}
+
+impl Key for Ipv4Addr {
+    const EXACT: bool = true;
+
+    /// Fibonacci hashing; the factor is odd, so no two addresses collide.
+    #[inline]
+    fn tag(self) -> u32 {
+        self.to_bits().wrapping_mul(0x9e37_79b9)
+    }
+}
+
+impl Key for Ipv6Addr {
+    const EXACT: bool = false;
+
+    #[inline]
+    fn tag(self) -> u32 {
+        let bits = self.to_bits();
+        let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+        let high = u64::try_from(bits >> 64).unwrap_or_default();
+        let mixed = high.wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(32) ^ low;
+        u32::try_from(mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).unwrap_or_default()
+    }
+}
+
+/// Where the entry of an address is. Small, so that a look-up touches one cache line, for IPv6 two.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    key: u32,
+    tag: u32,
     /// Into `entries`, or [`FREE`].
     entry: u32,
 }
 
 const FREE: u32 = u32::MAX;
-const EMPTY: Slot = Slot { key: 0, entry: FREE };
+const EMPTY: Slot = Slot { tag: 0, entry: FREE };
 const FIRST_SLOTS: usize = 16;
 
-impl<V> Table<V> {
+impl<K: Key, V> Table<K, V> {
     /// Without entries.
     #[must_use]
     pub const fn new() -> Self {
@@ -49,27 +81,27 @@ impl<V> Table<V> {
     /// Whether `address` is in it.
     #[must_use]
     #[inline]
-    pub fn contains(&self, address: Ipv4Addr) -> bool {
+    pub fn contains(&self, address: K) -> bool {
         self.find(address).is_some()
     }
 
     /// The value of `address`.
     #[must_use]
-    pub fn get(&self, address: Ipv4Addr) -> Option<&V> {
+    pub fn get(&self, address: K) -> Option<&V> {
         let (_, value) = self.entries.get(self.position(address)?)?;
         Some(value)
     }
 
     /// The value of `address`, to change.
     #[must_use]
-    pub fn get_mut(&mut self, address: Ipv4Addr) -> Option<&mut V> {
+    pub fn get_mut(&mut self, address: K) -> Option<&mut V> {
         let position = self.position(address)?;
         let (_, value) = self.entries.get_mut(position)?;
         Some(value)
     }
 
     /// The value of `address`, made by `V::default` when it is new.
-    pub fn get_or_default(&mut self, address: Ipv4Addr) -> &mut V
+    pub fn get_or_default(&mut self, address: K) -> &mut V
     where
         V: Default,
     {
@@ -81,56 +113,56 @@ impl<V> Table<V> {
     }
 
     /// Takes `address` out.
-    pub fn remove(&mut self, address: Ipv4Addr) -> Option<V> {
+    pub fn remove(&mut self, address: K) -> Option<V> {
         let slot = self.find(address)?;
         let entry = self.slots[slot].entry;
         self.vacate(slot);
-        let (_, value) = self.entries.swap_remove(entry as usize);
-        // The last entry has taken the place of the one that is gone.
-        if let Some((moved, _)) = self.entries.get(entry as usize)
-            && let Some(slot) = self.find(*moved)
+        // The last entry takes the place of the one that goes.
+        if let Some((last, _)) = self.entries.last()
+            && let Some(slot) = self.find(*last)
         {
             self.slots[slot].entry = entry;
         }
+        let (_, value) = self.entries.swap_remove(entry as usize);
         Some(value)
     }
 
     /// Every address with its value. The order is that of insertion until something is removed.
-    pub fn iter(&self) -> impl Iterator<Item = (Ipv4Addr, &V)> {
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.entries.iter().map(|(address, value)| (*address, value))
     }
 
     /// Like [`iter`](Self::iter), to change the values.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Ipv4Addr, &mut V)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
         self.entries.iter_mut().map(|(address, value)| (*address, value))
     }
 
     /// The place among the entries.
-    fn position(&self, address: Ipv4Addr) -> Option<usize> {
+    fn position(&self, address: K) -> Option<usize> {
         self.find(address).map(|slot| self.slots[slot].entry as usize)
     }
 
     /// The slot that `address` has taken.
     #[inline]
-    fn find(&self, address: Ipv4Addr) -> Option<usize> {
+    fn find(&self, address: K) -> Option<usize> {
         if self.entries.is_empty() {
             return None;
         }
-        let key = address.to_bits();
-        let mut at = self.home(key);
+        let tag = address.tag();
+        let mut at = self.home(tag);
         loop {
             let slot = self.slots[at];
             if slot.entry == FREE {
                 return None;
             }
-            if slot.key == key {
+            if slot.tag == tag && (K::EXACT || self.entries[slot.entry as usize].0 == address) {
                 return Some(at);
             }
             at = self.after(at);
         }
     }
 
-    fn push(&mut self, address: Ipv4Addr, value: V) -> usize {
+    fn push(&mut self, address: K, value: V) -> usize {
         let entry = self.entries.len();
         self.entries.push((address, value));
         if self.entries.len() * 2 > self.slots.len() {
@@ -152,14 +184,14 @@ impl<V> Table<V> {
     }
 
     /// Takes the first free slot for an address that has none.
-    fn occupy(&mut self, address: Ipv4Addr, entry: usize) {
-        let key = address.to_bits();
-        let mut at = self.home(key);
+    fn occupy(&mut self, address: K, entry: usize) {
+        let tag = address.tag();
+        let mut at = self.home(tag);
         while self.slots[at].entry != FREE {
             at = self.after(at);
         }
-        let entry = u32::try_from(entry).expect("there are fewer than 2^32 other IPv4 addresses");
-        self.slots[at] = Slot { key, entry };
+        let entry = u32::try_from(entry).expect("there are fewer than 2^32 addresses in memory");
+        self.slots[at] = Slot { tag, entry };
     }
 
     /// Frees a slot and moves up what stands behind it only because it was taken.
@@ -168,7 +200,7 @@ impl<V> Table<V> {
         let mut hole = slot;
         let mut at = self.after(slot);
         while self.slots[at].entry != FREE {
-            let home = self.home(self.slots[at].key);
+            let home = self.home(self.slots[at].tag);
             if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
                 self.slots[hole] = self.slots[at];
                 hole = at;
@@ -178,10 +210,11 @@ impl<V> Table<V> {
         self.slots[hole] = EMPTY;
     }
 
-    /// Where the search for `key` begins: Fibonacci hashing, the product's upper bits.
-    fn home(&self, key: u32) -> usize {
+    /// Where the search for a tag begins.
+    #[inline]
+    fn home(&self, tag: u32) -> usize {
         let bits = self.slots.len().trailing_zeros();
-        (key.wrapping_mul(0x9e37_79b9) >> (u32::BITS - bits)) as usize
+        (tag >> (u32::BITS - bits)) as usize
     }
 
     const fn after(&self, slot: usize) -> usize {
@@ -189,7 +222,7 @@ impl<V> Table<V> {
     }
 }
 
-impl<V> Default for Table<V> {
+impl<K: Key, V> Default for Table<K, V> {
     fn default() -> Self {
         Self::new()
     }
@@ -198,49 +231,90 @@ impl<V> Default for Table<V> {
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeMap;
+    use core::fmt::Debug;
 
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Puts in and takes out as told, beside an ordered map.
+    fn compare<K: Key + Ord + Debug>(operations: &[(bool, u32, u8)], key: impl Fn(u32) -> K) {
+        let mut table = Table::<K, u8>::new();
+        let mut map = BTreeMap::new();
+        for &(insert, n, value) in operations {
+            if insert {
+                *table.get_or_default(key(n)) = value;
+                map.insert(key(n), value);
+            } else {
+                assert_eq!(table.remove(key(n)), map.remove(&key(n)));
+            }
+            assert_eq!(table.len(), map.len());
+        }
+        for n in 0..64 {
+            assert_eq!(table.get(key(n)), map.get(&key(n)));
+            assert_eq!(table.contains(key(n)), map.contains_key(&key(n)));
+        }
+        let listed: BTreeMap<_, _> = table.iter().map(|(address, value)| (address, *value)).collect();
+        assert_eq!(listed, map);
+    }
+
+    /// 2001:db8:: plus `low`, which may reach the upper half.
+    fn v6(low: u128) -> Ipv6Addr {
+        Ipv6Addr::from_bits((0x2001_0db8 << 96) + low)
+    }
+
+    /// Two addresses with the same tag, found by trying.
+    fn twins() -> (Ipv6Addr, Ipv6Addr) {
+        let mut seen = BTreeMap::new();
+        (0..)
+            .find_map(|n| Some((seen.insert(v6(n << 64 | n).tag(), n)?, n)))
+            .map(|(a, b)| (v6(a << 64 | a), v6(b << 64 | b)))
+            .expect("32 bits are few")
+    }
 
     proptest! {
         #[test]
         fn behaves_like_an_ordered_map(
             operations in proptest::collection::vec((any::<bool>(), 0..64_u32, any::<u8>()), 0..400),
             // Neighbours, one per /24, and addresses whose first choice of slot is the same.
-            stride in prop_oneof![Just(1), Just(256), Just(0x1000_0000)],
+            stride in prop_oneof![Just(1), Just(256), Just(0x1000_0000_u32)],
+            // Neighbours, and one per /64.
+            shift in prop_oneof![Just(0), Just(64)],
         ) {
-            let mut table = Table::<u8>::new();
-            let mut map = BTreeMap::new();
-            for (insert, n, value) in operations {
-                let address = Ipv4Addr::from_bits(n.wrapping_mul(stride));
-                if insert {
-                    *table.get_or_default(address) = value;
-                    map.insert(address, value);
-                } else {
-                    prop_assert_eq!(table.remove(address), map.remove(&address));
-                }
-                prop_assert_eq!(table.len(), map.len());
-            }
-            for n in 0..64_u32 {
-                let address = Ipv4Addr::from_bits(n.wrapping_mul(stride));
-                prop_assert_eq!(table.get(address), map.get(&address));
-                prop_assert_eq!(table.contains(address), map.contains_key(&address));
-            }
-            let listed: BTreeMap<_, _> = table.iter().map(|(address, value)| (address, *value)).collect();
-            prop_assert_eq!(listed, map);
+            compare(&operations, |n| Ipv4Addr::from_bits(n.wrapping_mul(stride)));
+            compare(&operations, |n| v6(u128::from(n) << shift));
         }
     }
 
     #[test]
+    fn addresses_with_the_same_tag_are_told_apart() {
+        let (one, other) = twins();
+        assert_eq!(one.tag(), other.tag());
+        let mut table = Table::new();
+        *table.get_or_default(one) = 1;
+        assert!(!table.contains(other));
+        *table.get_or_default(other) = 2;
+        assert_eq!((table.get(one), table.get(other)), (Some(&1), Some(&2)));
+        assert_eq!(table.remove(one), Some(1));
+        assert_eq!((table.get(one), table.get(other)), (None, Some(&2)));
+    }
+
+    #[test]
     fn runs_stay_short_with_many_addresses() {
-        for stride in [1, 2, 256, 257, 65_536] {
-            let mut table = Table::<()>::new();
-            for n in 0..10_000_u32 {
-                table.get_or_default(Ipv4Addr::from_bits(0x0a00_0000_u32.wrapping_add(n * stride)));
+        fn longest<K: Key>(key: impl Fn(u32) -> K) -> Option<usize> {
+            let mut table = Table::<K, ()>::new();
+            for n in 0..10_000 {
+                table.get_or_default(key(n));
             }
-            let longest = table.slots.split(|slot| slot.entry == FREE).map(<[Slot]>::len).max();
-            assert!(longest < Some(32), "stride {stride}: a run of {longest:?}");
+            table.slots.split(|slot| slot.entry == FREE).map(<[Slot]>::len).max()
+        }
+        for stride in [1, 2, 256, 257, 65_536] {
+            let run = longest(|n| Ipv4Addr::from_bits(0x0a00_0000_u32.wrapping_add(n * stride)));
+            assert!(run < Some(32), "stride {stride}: a run of {run:?}");
+        }
+        for shift in [0, 1, 8, 16, 48, 64, 72] {
+            let run = longest(|n| v6(u128::from(n) << shift));
+            assert!(run < Some(32), "shift {shift}: a run of {run:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The only crate of the project that knows Linux.
 //!
 //! * [`packet`]: Ethernet frames in and out of one interface, filtered in the kernel ([`PacketSocket`]).
+//! * [`group`]: membership in IPv6 multicast groups, which switches hear of ([`Groups`]).
 //! * [`link`]: the host's interfaces and addresses, and every change of them ([`LinkMonitor`]).
 //! * [`gateway`]: the host's default routers ([`GatewayMonitor`]).
 //! * [`clock`]: a clock that counts suspension.
@@ -36,6 +37,7 @@
 
 pub mod clock;
 pub mod gateway;
+pub mod group;
 pub mod isolation;
 pub mod link;
 pub mod namespace;
@@ -47,6 +49,7 @@ mod poll;
 mod socket;
 
 pub use gateway::{GatewayMonitor, Gateways};
+pub use group::{Groups, Joined};
 pub use isolation::{Isolation, IsolationError, isolate};
 pub use link::{LinkEvent, LinkMonitor};
 pub use namespace::Namespace;

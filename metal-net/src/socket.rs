@@ -60,22 +60,24 @@ pub(crate) fn raise_receive_buffer(socket: &Socket, bytes: libc::c_int) -> io::R
         .or_else(|_| set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
 }
 
-/// Sets a socket option that takes an integer.
-pub(crate) fn set_option(
+/// What a socket option can be: a C type without padding.
+pub(crate) trait OptionValue: Copy {}
+impl OptionValue for libc::c_int {}
+impl OptionValue for Membership {}
+
+/// `packet_mreq`: what a packet socket wants its interface's card to let in.
+pub(crate) use libc::packet_mreq as Membership;
+
+/// Sets a socket option.
+pub(crate) fn set_option<T: OptionValue>(
     socket: &Socket,
     level: libc::c_int,
     name: libc::c_int,
-    value: libc::c_int,
+    value: T,
 ) -> io::Result<()> {
-    // SAFETY: the pointer and the length describe `value`, which outlives the call.
+    // SAFETY: the pointer and the length describe `value`, which outlives the call; all its bytes are initialised.
     let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            length_of::<libc::c_int>(),
-        )
+        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length_of::<T>())
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -47,6 +47,45 @@ async fn arp_passes_requests_and_replies_only() {
 }
 
 #[tokio::test]
+async fn ndp_passes_solicitations_and_advertisements_only() {
+    let (left, right) = hosts().await;
+    let socket = right.packets(Filter::Ndp);
+    let group = [0x33, 0x33, 0xff, 0, 0, 1];
+    let solicitation = ethernet(group, 0x86dd, &icmpv6(58, 135, 1));
+    let advertisement = ethernet(RIGHT, 0x86dd, &icmpv6(58, 136, 2));
+    let last = ethernet([0x33, 0x33, 0, 0, 0, 1], 0x86dd, &icmpv6(58, 136, 9));
+    let dropped = [
+        // Echo, router advertisement, redirect, a report of memberships.
+        ethernet(RIGHT, 0x86dd, &icmpv6(58, 128, 3)),
+        ethernet(group, 0x86dd, &icmpv6(58, 134, 3)),
+        ethernet(RIGHT, 0x86dd, &icmpv6(58, 137, 3)),
+        ethernet(group, 0x86dd, &icmpv6(58, 143, 3)),
+        // UDP, and behind a fragment header.
+        ethernet(RIGHT, 0x86dd, &icmpv6(17, 135, 4)),
+        ethernet(RIGHT, 0x86dd, &icmpv6(44, 135, 4)),
+        ethernet([2, 0, 0, 0, 0, 9], 0x86dd, &icmpv6(58, 135, 5)),
+        ethernet(group, 0x0800, &icmpv6(58, 135, 6)),
+        ethernet(group, 0x8100, &[&[0, 5, 0x86, 0xdd], icmpv6(58, 135, 7).as_slice()].concat()),
+        ethernet(group, 0x86dd, &icmpv6(58, 135, 8)[..40]),
+    ];
+    let sender = left.packets(Filter::Ndp);
+    for frame in dropped
+        .iter()
+        .chain([&solicitation])
+        .chain(&dropped)
+        .chain([&advertisement])
+        .chain(&dropped)
+        .chain([&last])
+    {
+        sender.send(frame).await.expect("send");
+    }
+    assert_eq!(next(&socket).await, solicitation);
+    assert_eq!(next(&socket).await, advertisement);
+    assert_eq!(next(&socket).await, last);
+    assert!(is_empty(&socket));
+}
+
+#[tokio::test]
 async fn beacon_passes_one_port_unfragmented() {
     let (left, right) = hosts().await;
     let socket = right.packets(BEACON);
@@ -175,6 +214,13 @@ fn ethernet(destination: Mac, ether_type: u16, payload: &[u8]) -> Vec<u8> {
 fn arp(operation: u8, last: u8) -> Vec<u8> {
     let fixed = [0, 1, 8, 0, 6, 4, 0, operation];
     [fixed.as_slice(), &LEFT, &[192, 0, 2, 1], &[0; 6], &[192, 0, 2, last]].concat()
+}
+
+/// An IPv6 packet with a message of this type, told from others by its last byte.
+fn icmpv6(next_header: u8, kind: u8, last: u8) -> Vec<u8> {
+    let header = [0x60, 0, 0, 0, 0, 24, next_header, 255];
+    let message = [kind, 0, 0, 0, 0, 0, 0, 0];
+    [header.as_slice(), &[0xfe; 16], &[0xfe; 16], &message, &[0xfd; 15], &[last]].concat()
 }
 
 fn udp(port: u16, protocol: u8, fragment: u16, options: &[u8]) -> Vec<u8> {

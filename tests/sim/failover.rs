@@ -5,7 +5,7 @@ use std::time::Duration;
 use metal_core::election;
 use metal_tests::{cluster::Cluster, lan::Lan};
 
-use crate::{NODES, calm, ip, millis, moved, web};
+use crate::{NODES, calm, ip, ip6, millis, moved, web};
 
 #[test]
 fn a_dead_owner_is_replaced_within_400_ms() {
@@ -16,6 +16,28 @@ fn a_dead_owner_is_replaced_within_400_ms() {
         let time = moved(&mut lan, ip(1), owner);
         assert!(time <= millis(400), "{time:?} with seed {seed}");
         calm(&mut lan, Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn ipv6_is_replaced_like_ipv4_and_by_itself() {
+    for seed in 0..20 {
+        let mut cluster = web();
+        cluster.serve("six", ip6(1), &NODES);
+        let both = [ip(2), ip6(2)];
+        cluster.serve("both", both[0], &NODES);
+        cluster.services.get_mut("both").expect("it was added").assigned = both.to_vec();
+        let mut lan = Lan::settled(seed, cluster);
+        for address in [ip6(1), ip6(2), ip(2)] {
+            let owner = lan.owner(address);
+            lan.kill(owner);
+            let time = moved(&mut lan, address, owner);
+            assert!(time <= millis(400), "{address}: {time:?} with seed {seed}");
+            // What else it served has to move as well before it comes back.
+            lan.run(Duration::from_secs(1));
+            lan.start(owner);
+            calm(&mut lan, Duration::from_secs(2));
+        }
     }
 }
 

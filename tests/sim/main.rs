@@ -23,6 +23,10 @@ fn ip(last: u8) -> IpAddr {
     [10, 0, 0, last].into()
 }
 
+fn ip6(last: u8) -> IpAddr {
+    [0xfd00, 0, 0, 0, 0, 0, 0, last.into()].into()
+}
+
 /// Three nodes, and one Service with an endpoint on each.
 fn web() -> Cluster {
     let mut cluster = Cluster::new(&NODES);

@@ -24,15 +24,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A pool 10.0.0.0/24 that is advertised everywhere, and these nodes.
+    /// A pool 10.0.0.0/24 and fd00::/120 that is advertised everywhere, and these nodes.
     #[must_use]
     pub fn new(nodes: &[&str]) -> Self {
         let mut cluster = Self::default();
         for node in nodes {
             cluster.nodes.insert((*node).into(), Node::default());
         }
-        let pool =
-            PoolSpec { addresses: vec!["10.0.0.0/24".into()], auto_assign: true, ..PoolSpec::default() };
+        let addresses = vec!["10.0.0.0/24".into(), "fd00::/120".into()];
+        let pool = PoolSpec { addresses, auto_assign: true, ..PoolSpec::default() };
         cluster.configure("IPAddressPool", "first", Spec::Pool(pool));
         cluster.advertise(L2AdvertisementSpec::default());
         cluster

@@ -117,7 +117,8 @@ pub(crate) struct PlanArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people
-    /// One JSON document on standard output
+    Text,
+    /// For programs: one JSON document on standard output, all else on standard error
     Json,
 }
 

@@ -1,13 +1,13 @@
-//! The LAN side of the speaker: one thread, two machines, two sockets per link.
+//! The LAN side of the speaker: one thread, two machines, three packet sockets and the multicast groups per link.
 //!
 //! It has a thread of its own so that decoding a large list from the API server never delays a beacon.
 //! On the thread everything shares one [`Lan`]; reader tasks hand it frames in place, without a queue.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    net::IpAddr,
+    net::Ipv6Addr,
     rc::Rc,
     time::Duration,
 };
@@ -21,8 +21,8 @@ use metal_core::{
 };
 use metal_daemon::Clock;
 use metal_net::{
-    Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket,
-    packet::{is_full, is_gone},
+    Filter, GatewayMonitor, Groups, Joined, LinkEvent, LinkMonitor, PacketSocket,
+    packet::{OpenError, is_full, is_gone},
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -129,6 +129,8 @@ struct Lan {
     machines: RefCell<Machines>,
     sockets: RefCell<BTreeMap<LinkIndex, Sockets>>,
     networks: RefCell<Networks>,
+    /// The multicast groups that the announcer wants, whether or not the link has sockets at the moment.
+    groups: RefCell<BTreeSet<(LinkIndex, Ipv6Addr)>>,
     reports: mpsc::UnboundedSender<Report>,
     /// Wakes the main loop when a frame or a link has moved a deadline.
     moved: Notify,
@@ -144,7 +146,15 @@ struct Machines {
 struct Sockets {
     beacons: Rc<PacketSocket>,
     arp: Rc<PacketSocket>,
-    readers: [JoinHandle<()>; 2],
+    ndp: Rc<PacketSocket>,
+    groups: Groups,
+    readers: [JoinHandle<()>; 3],
+}
+
+impl Sockets {
+    fn by_kind(&self) -> [(&PacketSocket, Kind); 3] {
+        [(&self.beacons, Kind::Beacon), (&self.arp, Kind::Arp), (&self.ndp, Kind::Ndp)]
+    }
 }
 
 impl Drop for Sockets {
@@ -160,6 +170,7 @@ impl Drop for Sockets {
 enum Kind {
     Beacon,
     Arp,
+    Ndp,
 }
 
 impl fmt::Display for Kind {
@@ -167,6 +178,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Beacon => "beacon",
             Self::Arp => "ARP",
+            Self::Ndp => "Neighbour Discovery",
         })
     }
 }
@@ -181,9 +193,16 @@ impl Lan {
     fn new(setup: Setup, clock: Clock, reports: mpsc::UnboundedSender<Report>) -> Self {
         Self {
             clock,
-            machines: RefCell::new(Machines { speaker: Speaker::new(setup), announcer: Announcer::new() }),
+            machines: RefCell::new(Machines {
+                announcer: Announcer::new(announcer::Setup {
+                    seed: setup.seed,
+                    ..announcer::Setup::default()
+                }),
+                speaker: Speaker::new(setup),
+            }),
             sockets: RefCell::default(),
             networks: RefCell::default(),
+            groups: RefCell::default(),
             reports,
             moved: Notify::new(),
             stopped: Cell::new(false),
@@ -240,7 +259,7 @@ impl Lan {
         let sockets = self.sockets.borrow();
         let mut machines = self.machines.borrow_mut();
         for (link, sockets) in &*sockets {
-            for (socket, kind) in [(&sockets.beacons, Kind::Beacon), (&sockets.arp, Kind::Arp)] {
+            for (socket, kind) in sockets.by_kind() {
                 for _ in 0..BATCH {
                     let Ok(length) = socket.try_recv(&mut buf) else { break };
                     machines.frame(self.clock.now(), *link, kind, &buf[..length]);
@@ -260,7 +279,12 @@ impl Lan {
         loop {
             let output = self.machines.borrow_mut().announcer.poll_output(self.clock.now());
             match output {
-                Some(announcer::Output::Send { link, frame }) => self.send(link, Kind::Arp, frame.as_bytes()),
+                Some(announcer::Output::Send { link, frame }) => {
+                    let kind = if frame.is_ipv6() { Kind::Ndp } else { Kind::Arp };
+                    self.send(link, kind, frame.as_bytes());
+                }
+                Some(announcer::Output::Join { link, group }) => self.join(link, group),
+                Some(announcer::Output::Leave { link, group }) => self.leave(link, group),
                 Some(announcer::Output::Conflict { link, address, mac }) => {
                     let link = self.machines.borrow().link_name(link);
                     self.report(Report::Conflict { link, address, mac });
@@ -276,10 +300,8 @@ impl Lan {
             Output::Listen { link, active: false } => drop(self.sockets.borrow_mut().remove(&link)),
             Output::Send { link, frame } => self.send(link, Kind::Beacon, &frame),
             Output::Own { link, address, owned } => {
-                if let IpAddr::V4(v4) = address {
-                    let input = announcer::Input::Own { link, address: v4, owned };
-                    self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
-                }
+                let input = announcer::Input::Own { link, address, owned };
+                self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
             }
             Output::Status { service, status } => self.report(Report::Status { service, status }),
             Output::Event { service, event } => self.report(Report::Event { service, event }),
@@ -295,20 +317,54 @@ impl Lan {
     }
 
     fn open(self: &Rc<Self>, link: LinkIndex) {
-        let open = |filter| PacketSocket::open(link, filter).map(Rc::new);
-        match open(Filter::Beacon { udp_port: metal_core::membership::beacon::PORT })
-            .and_then(|beacons| open(Filter::Arp).map(|arp| (beacons, arp)))
-        {
-            Ok((beacons, arp)) => {
-                let readers = [
-                    self.reader(link, Kind::Beacon, beacons.clone()),
-                    self.reader(link, Kind::Arp, arp.clone()),
-                ];
-                self.sockets.borrow_mut().insert(link, Sockets { beacons, arp, readers });
+        match self.sockets(link) {
+            Ok(sockets) => {
+                self.sockets.borrow_mut().insert(link, sockets);
+                let wanted = (link, Ipv6Addr::UNSPECIFIED)..=(link, Ipv6Addr::from_bits(u128::MAX));
+                let groups: Vec<_> = self.groups.borrow().range(wanted).copied().collect();
+                groups.into_iter().for_each(|(link, group)| self.join(link, group));
             }
             // The link went away since; netlink will say so.
             Err(error) if error.is_gone() => debug!("{error}"),
             Err(error) => error!("{error}: nothing can be announced there"),
+        }
+    }
+
+    fn sockets(self: &Rc<Self>, link: LinkIndex) -> Result<Sockets, OpenError> {
+        let open = |filter| PacketSocket::open(link, filter).map(Rc::new);
+        let beacons = open(Filter::Beacon { udp_port: metal_core::membership::beacon::PORT })?;
+        let (arp, ndp) = (open(Filter::Arp)?, open(Filter::Ndp)?);
+        let readers = [
+            self.reader(link, Kind::Beacon, beacons.clone()),
+            self.reader(link, Kind::Arp, arp.clone()),
+            self.reader(link, Kind::Ndp, ndp.clone()),
+        ];
+        Ok(Sockets { beacons, arp, ndp, groups: Groups::new(link), readers })
+    }
+
+    /// Wants solicitations to a group; at once, or as soon as the link has sockets.
+    fn join(&self, link: LinkIndex, group: Ipv6Addr) {
+        self.groups.borrow_mut().insert((link, group));
+        let mut sockets = self.sockets.borrow_mut();
+        let Some(sockets) = sockets.get_mut(&link) else { return };
+        match sockets.groups.join(group) {
+            Ok(Joined::Reported) => {}
+            Ok(Joined::Unreported) => warn!(
+                "the kernel takes no membership in {group} on interface {link}: every multicast frame is let in \
+                 instead, but a switch that watches memberships (MLD snooping) may withhold neighbour solicitations; \
+                 enable IPv6 in the kernel, or raise net.core.optmem_max"
+            ),
+            Err(error) if is_gone(&error) => debug!("cannot join {group} on interface {link}: {error}"),
+            Err(error) => warn!(
+                "cannot join {group} on interface {link}: {error}; neighbour solicitations may not arrive there"
+            ),
+        }
+    }
+
+    fn leave(&self, link: LinkIndex, group: Ipv6Addr) {
+        self.groups.borrow_mut().remove(&(link, group));
+        if let Some(sockets) = self.sockets.borrow_mut().get_mut(&link) {
+            sockets.groups.leave(group);
         }
     }
 
@@ -349,6 +405,7 @@ impl Lan {
         let socket = match kind {
             Kind::Beacon => &sockets.beacons,
             Kind::Arp => &sockets.arp,
+            Kind::Ndp => &sockets.ndp,
         };
         match socket.try_send(frame) {
             Ok(()) => {}
@@ -370,7 +427,9 @@ impl Machines {
     fn frame(&mut self, now: Instant, link: LinkIndex, kind: Kind, frame: &[u8]) {
         match kind {
             Kind::Beacon => self.speaker.handle_input(now, Input::Frame { link, frame }),
-            Kind::Arp => self.announcer.handle_input(now, announcer::Input::Frame { link, frame }),
+            Kind::Arp | Kind::Ndp => {
+                self.announcer.handle_input(now, announcer::Input::Frame { link, frame })
+            }
         }
     }
 }

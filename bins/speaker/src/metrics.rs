@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -38,7 +38,7 @@ struct Shown {
     announced: BTreeMap<ObjectKey, Vec<String>>,
     refused: BTreeSet<ObjectRef>,
     /// The counters of each address at the last look.
-    arp: BTreeMap<Ipv4Addr, [u64; 3]>,
+    arp: BTreeMap<IpAddr, [u64; 3]>,
 }
 
 impl Metrics {
@@ -59,11 +59,19 @@ impl Metrics {
             )?,
             requests: counters(
                 "metallb_layer2_requests_received",
-                "ARP requests for owned addresses",
+                "ARP requests and neighbour solicitations for owned addresses",
                 &["ip"],
             )?,
-            responses: counters("metallb_layer2_responses_sent", "ARP answers", &["ip"])?,
-            gratuitous: counters("metallb_layer2_gratuitous_sent", "Gratuitous ARP frames", &["ip"])?,
+            responses: counters(
+                "metallb_layer2_responses_sent",
+                "ARP replies and neighbour advertisements to who asked",
+                &["ip"],
+            )?,
+            gratuitous: counters(
+                "metallb_layer2_gratuitous_sent",
+                "Gratuitous ARP frames and unsolicited neighbour advertisements",
+                &["ip"],
+            )?,
             members: gauges(
                 "metal_speaker_members",
                 "Speakers alive on a link, this one not counted",

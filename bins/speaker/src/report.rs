@@ -1,6 +1,6 @@
 //! What the LAN thread tells the rest of the process.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use metal_arp::announcer::Announcer;
 use metal_core::{
@@ -22,7 +22,7 @@ pub(crate) enum Report {
     /// Whether a configuration object is in force.
     Verdict { object: ObjectRef, refusals: Vec<Refusal> },
     /// A stranger answers for an address of ours.
-    Conflict { link: String, address: Ipv4Addr, mac: Mac },
+    Conflict { link: String, address: IpAddr, mac: Mac },
     /// The networks that the node is in.
     Networks(Vec<NodeNetwork>),
     /// A change of state, for the log.
@@ -32,8 +32,8 @@ pub(crate) enum Report {
 /// The counters of the LAN thread, as a scrape sees them.
 #[derive(Default)]
 pub(crate) struct Counters {
-    /// ARP frames by address: requests received, responses and gratuitous frames sent.
-    pub(crate) arp: BTreeMap<Ipv4Addr, [u64; 3]>,
+    /// ARP and Neighbour Discovery frames by address: requests received, responses and gratuitous frames sent.
+    pub(crate) arp: BTreeMap<IpAddr, [u64; 3]>,
     /// Members alive, by interface.
     pub(crate) members: BTreeMap<String, usize>,
     /// Frames between speakers, by what became of them.

@@ -4,7 +4,13 @@ use metal_core::drain;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ethernet::BROADCAST;
+use crate::{
+    arp::{Operation, Packet},
+    ethernet::BROADCAST,
+};
+
+mod neighbours;
+mod pace;
 
 const ETH0: u32 = 2;
 const ETH1: u32 = 3;
@@ -32,9 +38,16 @@ const fn at(millis: u64) -> Instant {
 /// An announcer with one link, told things at a time that the test picks.
 struct Bed(Announcer);
 
+/// Silent once announcements are over.
+const NO_REFRESH: Setup = Setup { seed: 0, takeover_rate: 10_000, refresh: None, refresh_rate: 50 };
+
 impl Bed {
     fn new() -> Self {
-        let mut bed = Self(Announcer::new());
+        Self::with(NO_REFRESH)
+    }
+
+    fn with(setup: Setup) -> Self {
+        let mut bed = Self(Announcer::new(setup));
         bed.link(0, ETH0, Some(MAC));
         bed
     }
@@ -51,8 +64,8 @@ impl Bed {
         self.0.handle_input(at(now), Input::Link { link, mac });
     }
 
-    fn own(&mut self, now: u64, link: u32, address: Ipv4Addr, owned: bool) {
-        self.0.handle_input(at(now), Input::Own { link, address, owned });
+    fn own(&mut self, now: u64, link: u32, address: impl Into<IpAddr>, owned: bool) {
+        self.0.handle_input(at(now), Input::Own { link, address: address.into(), owned });
     }
 
     fn frame(&mut self, now: u64, link: u32, packet: Packet) {
@@ -61,14 +74,23 @@ impl Bed {
 
     /// Drains at each deadline up to `end`; the frames with their times in milliseconds.
     fn play_until(&mut self, end: u64) -> Vec<(u64, Packet)> {
-        let mut sent = Vec::new();
+        let outputs = self.outputs_until(at(end)).into_iter();
+        let timed = |(now, output): (Instant, _)| {
+            let packets = packets(alloc::vec![output]).into_iter();
+            packets.map(move |(_, packet)| (now.as_micros() / 1_000, packet))
+        };
+        outputs.flat_map(timed).collect()
+    }
+
+    /// Drains at each deadline up to `end`.
+    fn outputs_until(&mut self, end: Instant) -> Vec<(Instant, Output)> {
+        let mut outputs = Vec::new();
         let mut now = Instant::ZERO;
-        while let Some(deadline) = self.0.poll_timeout().filter(|deadline| *deadline <= at(end)) {
+        while let Some(deadline) = self.0.poll_timeout().filter(|deadline| *deadline <= end) {
             now = now.max(deadline);
-            let millis = now.as_micros() / 1_000;
-            sent.extend(packets(drain(&mut self.0, now)).into_iter().map(|(_, packet)| (millis, packet)));
+            outputs.extend(drain(&mut self.0, now).into_iter().map(|output| (now, output)));
         }
-        sent
+        outputs
     }
 
     fn drain(&mut self, now: u64) -> Vec<Output> {
@@ -81,7 +103,9 @@ fn packets(outputs: Vec<Output>) -> Vec<(u32, Packet)> {
         .into_iter()
         .map(|output| match output {
             Output::Send { link, frame } => (link, Packet::parse(frame.as_bytes()).expect("ours parse")),
-            Output::Conflict { .. } => panic!("an unexpected conflict: {output:?}"),
+            Output::Conflict { .. } | Output::Join { .. } | Output::Leave { .. } => {
+                panic!("unexpected: {output:?}")
+            }
         })
         .collect()
 }
@@ -100,12 +124,12 @@ fn a_takeover_is_announced_at_once_and_repeated() {
         .collect();
     assert_eq!(bed.play_until(60_000), expected);
     assert_eq!(bed.0.poll_timeout(), None);
-    assert_eq!(bed.0.counters()[&VIP].gratuitous, 12);
+    assert_eq!(bed.0.counters()[&IpAddr::V4(VIP)].gratuitous, 12);
 }
 
 #[test]
 fn ownership_may_come_before_the_link() {
-    let mut bed = Bed(Announcer::new());
+    let mut bed = Bed(Announcer::new(NO_REFRESH));
     bed.own(0, ETH0, VIP, true);
     assert_eq!(bed.0.poll_timeout(), None);
     assert!(bed.drain(0).is_empty());
@@ -164,7 +188,7 @@ fn requests_are_answered_on_the_link_that_owns() {
     let expected = answer(&QUESTION, MAC, |address| address == VIP).expect("an answer");
     assert_eq!(packets(bed.drain(10_000)), [(ETH0, expected)]);
     assert_eq!(bed.0.drops().get(Silence::NotOwned), 1);
-    let counters = bed.0.counters()[&VIP];
+    let counters = bed.0.counters()[&IpAddr::V4(VIP)];
     assert_eq!((counters.requests, counters.responses), (1, 1));
 }
 
@@ -190,7 +214,11 @@ fn a_new_mac_is_announced_at_once() {
     // The answer that waited names the new MAC as well.
     let expected: Vec<_> = [Packet::reply(NEW_MAC, VIP, CLIENT, QUESTION.sender_ip)]
         .into_iter()
-        .chain([VIP, VIP2].into_iter().flat_map(|vip| round(NEW_MAC, vip)))
+        .chain(
+            [Operation::Request, Operation::Reply]
+                .into_iter()
+                .flat_map(|form| [VIP, VIP2].map(|vip| Packet::gratuitous(form, NEW_MAC, vip))),
+        )
         .collect();
     assert_eq!(sent, expected);
     // Netlink repeats itself; that is no news.
@@ -215,12 +243,12 @@ fn a_link_that_returns_is_announced_at_once() {
     bed.link(6_000, ETH0, None);
     bed.own(6_000, ETH0, VIP, false);
     assert!(bed.0.links.is_empty());
-    assert_eq!(bed.0.rounds.next(), None);
+    assert_eq!(bed.0.poll_timeout(), None);
 }
 
 #[test]
 fn a_link_without_a_station_address_is_not_up() {
-    let mut bed = Bed(Announcer::new());
+    let mut bed = Bed(Announcer::new(NO_REFRESH));
     bed.own(0, ETH0, VIP, true);
     for mac in [[0; 6], BROADCAST] {
         bed.link(0, ETH0, Some(mac));
@@ -231,7 +259,7 @@ fn a_link_without_a_station_address_is_not_up() {
 #[test]
 fn a_conflict_is_reported_once_a_second() {
     let mut bed = Bed::settled();
-    let conflict = Output::Conflict { link: ETH0, address: VIP, mac: CLIENT };
+    let conflict = Output::Conflict { link: ETH0, address: IpAddr::V4(VIP), mac: CLIENT };
     for (now, expected) in
         [(20_000, Some(conflict)), (20_001, None), (20_999, None), (21_000, Some(conflict)), (21_500, None)]
     {
@@ -242,7 +270,7 @@ fn a_conflict_is_reported_once_a_second() {
     bed.frame(30_000, ETH0, Packet::gratuitous(Operation::Reply, CLIENT, VIP));
     bed.frame(30_000, ETH0, Packet { sender_ip: VIP, target_ip: VIP2, ..QUESTION });
     assert_eq!(bed.drain(30_000), [conflict]);
-    assert_eq!(bed.0.counters()[&VIP].conflicts, 7);
+    assert_eq!(bed.0.counters()[&IpAddr::V4(VIP)].conflicts, 7);
     assert_eq!(bed.0.drops().get(Silence::SenderClaimsAddress), 7);
     // After a withdrawal the claim is somebody's right.
     bed.frame(40_000, ETH0, CLAIM);
@@ -259,7 +287,7 @@ fn our_own_frames_are_no_conflict() {
     bed.frame(20_000, ETH0, Packet::gratuitous(Operation::Request, NEW_MAC, VIP));
     assert!(bed.drain(20_000).is_empty());
     assert_eq!(bed.0.drops().get(Silence::SpoofedSender), 2);
-    assert_eq!(bed.0.counters()[&VIP].conflicts, 0);
+    assert_eq!(bed.0.counters()[&IpAddr::V4(VIP)].conflicts, 0);
     // A stranger's MAC that turns out to be that of a link we had not heard of.
     bed.frame(30_000, ETH0, CLAIM);
     bed.link(30_000, ETH1, Some(CLIENT));
@@ -277,7 +305,7 @@ fn a_driver_that_does_not_poll_costs_bounded_memory() {
     assert_eq!(bed.drain(20_000).len(), BACKLOG);
     // The report that found no room is not forgotten for a second.
     bed.frame(20_001, ETH0, CLAIM);
-    assert_eq!(bed.drain(20_001), [Output::Conflict { link: ETH0, address: VIP, mac: CLIENT }]);
+    assert_eq!(bed.drain(20_001), [Output::Conflict { link: ETH0, address: IpAddr::V4(VIP), mac: CLIENT }]);
 }
 
 #[test]
@@ -301,15 +329,9 @@ fn every_drop_is_counted_by_reason() {
 #[derive(Clone, Debug)]
 enum Step {
     Link(u32, Option<u8>),
-    Own(u32, u8, bool),
-    Ask {
-        link: u32,
-        destination: u8,
-        sender: u8,
-        sender_ip: u8,
-        target_ip: u8,
-        request: bool,
-    },
+    Own(u32, IpAddr, bool),
+    Ask(u32, [u8; 5]),
+    Solicit(u32, [u8; 5]),
     Wait(u64),
     /// Take one output and leave the rest.
     Poll,
@@ -317,20 +339,23 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let parts = || [0..6_u8, 0..6_u8, 0..6_u8, 0..6_u8, 0..6_u8];
     prop_oneof![
         (0..3_u32, proptest::option::of(0..4_u8)).prop_map(|(link, mac)| Step::Link(link, mac)),
-        (0..3_u32, 0..5_u8, any::<bool>()).prop_map(|(link, ip, owned)| Step::Own(link, ip, owned)),
-        (0..3_u32, 0..6_u8, 0..6_u8, 0..6_u8, 0..6_u8, any::<bool>()).prop_map(
-            |(link, destination, sender, sender_ip, target_ip, request)| Step::Ask {
-                link,
-                destination,
-                sender,
-                sender_ip,
-                target_ip,
-                request
-            }
-        ),
+        (0..3_u32, 0..5_u8, any::<bool>()).prop_map(|(link, ip, owned)| Step::Own(
+            link,
+            v4(ip).into(),
+            owned
+        )),
+        (0..3_u32, 0..5_u8, any::<bool>()).prop_map(|(link, ip, owned)| Step::Own(
+            link,
+            v6(ip).into(),
+            owned
+        )),
+        (0..3_u32, parts()).prop_map(|(link, parts)| Step::Ask(link, parts)),
+        (0..3_u32, parts()).prop_map(|(link, parts)| Step::Solicit(link, parts)),
         (0..2_000_u64).prop_map(Step::Wait),
+        (60_000..70_000_u64).prop_map(Step::Wait),
         Just(Step::Poll),
         Just(Step::Drain),
     ]
@@ -341,41 +366,67 @@ fn mac(n: u8) -> Mac {
     if n == 5 { BROADCAST } else { [0x02 | u8::from(n == 4), 0, 0, 0, 0, n] }
 }
 
-const fn ip(n: u8) -> Ipv4Addr {
+const fn v4(n: u8) -> Ipv4Addr {
     if n == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 0, n) }
+}
+
+/// Two neighbouring numbers share a group.
+const fn v6(n: u8) -> Ipv6Addr {
+    if n == 0 { Ipv6Addr::UNSPECIFIED } else { Ipv6Addr::new(0xfd00, 0, 0, n as u16, 0, 0, 0, n as u16 / 2) }
+}
+
+fn question([destination, sender, sender_ip, target_ip, operation]: [u8; 5]) -> Frame {
+    let packet = Packet {
+        destination: mac(destination),
+        source: mac(sender),
+        operation: if operation < 4 { Operation::Request } else { Operation::Reply },
+        sender_mac: mac(sender),
+        sender_ip: v4(sender_ip),
+        target_mac: [0; 6],
+        target_ip: v4(target_ip),
+    };
+    packet.emit()
+}
+
+fn solicitation([destination, sender, source_ip, target, kind]: [u8; 5]) -> Frame {
+    let solicitation = ndp::Packet::solicitation(mac(sender), v6(source_ip), v6(target));
+    let packet = match kind {
+        0..3 => solicitation,
+        3 => ndp::Packet { destination: mac(destination), destination_ip: v6(target), ..solicitation },
+        4 => ndp::Packet::unsolicited(mac(sender), v6(target)),
+        _ => ndp::Packet::reply(mac(sender), v6(target), mac(destination), v6(source_ip)),
+    };
+    packet.emit()
 }
 
 proptest! {
     #[test]
     fn whatever_happens_we_speak_only_for_what_is_ours(
         steps in proptest::collection::vec(step(), 0..200),
+        seed: u64,
     ) {
-        let mut announcer = Announcer::new();
+        let mut announcer = Announcer::new(Setup { seed, ..Setup::default() });
         let mut links = BTreeMap::new();
+        let mut groups = alloc::collections::BTreeSet::new();
         let mut now = Instant::ZERO;
         for step in steps {
             let mut outputs = Vec::new();
+            let drained = matches!(step, Step::Drain);
             match step {
                 Step::Link(link, n) => {
                     let mac = n.map(mac);
                     links.insert(link, mac.filter(|mac| is_station(*mac)));
                     announcer.handle_input(now, Input::Link { link, mac });
                 }
-                Step::Own(link, n, owned) => {
-                    announcer.handle_input(now, Input::Own { link, address: ip(n), owned });
-                    prop_assert_eq!(announcer.owns(link, ip(n)), owned);
+                Step::Own(link, address, owned) => {
+                    announcer.handle_input(now, Input::Own { link, address, owned });
+                    prop_assert_eq!(announcer.owns(link, address), owned && !address.is_unspecified());
                 }
-                Step::Ask { link, destination, sender, sender_ip, target_ip, request } => {
-                    let packet = Packet {
-                        destination: mac(destination),
-                        source: mac(sender),
-                        operation: if request { Operation::Request } else { Operation::Reply },
-                        sender_mac: mac(sender),
-                        sender_ip: ip(sender_ip),
-                        target_mac: [0; 6],
-                        target_ip: ip(target_ip),
-                    };
-                    announcer.handle_input(now, Input::Frame { link, frame: packet.emit().as_bytes() });
+                Step::Ask(link, parts) => {
+                    announcer.handle_input(now, Input::Frame { link, frame: question(parts).as_bytes() });
+                }
+                Step::Solicit(link, parts) => {
+                    announcer.handle_input(now, Input::Frame { link, frame: solicitation(parts).as_bytes() });
                 }
                 Step::Wait(millis) => now += Duration::from_millis(millis),
                 Step::Poll => outputs.extend(announcer.poll_output(now)),
@@ -384,16 +435,34 @@ proptest! {
             for output in outputs {
                 match output {
                     Output::Send { link, frame } => {
-                        let packet = Packet::parse(frame.as_bytes()).expect("ours parse");
-                        prop_assert_eq!(Some(packet.sender_mac), links[&link]);
-                        prop_assert_eq!(packet.source, packet.sender_mac);
-                        prop_assert!(announcer.owns(link, packet.sender_ip));
+                        let (source, sender, address) = if is_ipv6(frame.as_bytes()) {
+                            let packet = ndp::Packet::parse(frame.as_bytes()).expect("ours parse");
+                            prop_assert_ne!(packet.kind, ndp::Kind::Solicitation);
+                            prop_assert_eq!(packet.source_ip, packet.target);
+                            (packet.source, packet.mac, IpAddr::V6(packet.target))
+                        } else {
+                            let packet = Packet::parse(frame.as_bytes()).expect("ours parse");
+                            (packet.source, Some(packet.sender_mac), IpAddr::V4(packet.sender_ip))
+                        };
+                        prop_assert_eq!(sender, links[&link]);
+                        prop_assert_eq!(Some(source), sender);
+                        prop_assert!(announcer.owns(link, address));
                     }
                     Output::Conflict { link, address, mac } => {
                         prop_assert!(announcer.owns(link, address));
                         prop_assert!(is_station(mac));
                     }
+                    Output::Join { link, group } => prop_assert!(groups.insert((link, group))),
+                    Output::Leave { link, group } => prop_assert!(groups.remove(&(link, group))),
                 }
+            }
+            if drained {
+                let up = links.iter().filter(|(_, mac)| mac.is_some());
+                let places = up.flat_map(|(link, _)| (1..5).map(|n| (*link, v6(n))));
+                let owned = places.filter(|(link, address)| announcer.owns(*link, IpAddr::V6(*address)));
+                let wanted: alloc::collections::BTreeSet<_> =
+                    owned.map(|(link, address)| (link, ndp::solicited_node(address))).collect();
+                prop_assert_eq!(&groups, &wanted);
             }
         }
     }

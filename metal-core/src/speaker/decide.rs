@@ -18,7 +18,7 @@ use crate::{
     name::PoolName,
     ownership::{Change, Place, Rival, Situation},
     time::Instant,
-    view::{Family, LinkIndex, Service},
+    view::{LinkIndex, Service},
 };
 
 impl Speaker {
@@ -58,9 +58,6 @@ impl Speaker {
     fn stand(&self, link: LinkIndex, address: IpAddr) -> (Standing, Option<Reason>, Option<PoolName>) {
         let pool = self.config.snapshot().pool_of(address);
         let name = pool.map(|pool| pool.name.clone());
-        if address.is_ipv6() {
-            return (Standing::default(), Some(Reason::FamilyNotSupported(Family::V6)), name);
-        }
         let (members, candidates) = self.candidates(link);
         match l2::line(address, &self.carriers(address), &candidates, &self.nodes) {
             Ok(line) => {

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::view::Family;
-
 /// Why an address is not announced, a link does not take part, or this node serves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -23,8 +21,6 @@ pub enum Reason {
     NetworkUnavailable,
     /// Every node in line is excluded by label; it is announced all the same.
     AllNodesExcluded,
-    /// Addresses of this family are not announced.
-    FamilyNotSupported(Family),
     /// No link of this node takes part.
     NoLink,
     /// There is no secret to seal beacons with.
@@ -58,7 +54,6 @@ impl Reason {
             Self::InterfaceMissing => "InterfaceMissing",
             Self::NetworkUnavailable => "NetworkUnavailable",
             Self::AllNodesExcluded => "AllNodesExcluded",
-            Self::FamilyNotSupported(_) => "FamilyNotSupported",
             Self::NoLink => "NoLink",
             Self::NoBeaconKey => "NoBeaconKey",
             Self::NotSynced => "NotSynced",
@@ -93,9 +88,6 @@ impl fmt::Display for Reason {
             Self::AllNodesExcluded => {
                 "every node in line has the label node.kubernetes.io/exclude-from-external-load-balancers: \
                  announced from one of them all the same"
-            }
-            Self::FamilyNotSupported(family) => {
-                return write!(f, "{family} addresses are not announced on the local network yet");
             }
             Self::NoLink => {
                 "no network interface of this node takes part: it needs one that is up, has carrier, and is neither \

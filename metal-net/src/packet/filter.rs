@@ -10,6 +10,9 @@ use socket2::SockFilter;
 pub enum Filter {
     /// ARP requests and replies for IPv4 on Ethernet.
     Arp,
+    /// Neighbour solicitations and advertisements of IPv6, without extension headers. Those to a group come only while
+    /// the interface is a member; see [`Groups`](crate::Groups).
+    Ndp,
     /// UDP on IPv4 to one port, unfragmented.
     Beacon {
         /// The destination port.
@@ -22,6 +25,7 @@ impl Filter {
     pub(crate) const fn ether_type(self) -> u16 {
         match self {
             Self::Arp => ETHERTYPE_ARP,
+            Self::Ndp => ETHERTYPE_IPV6,
             Self::Beacon { .. } => ETHERTYPE_IPV4,
         }
     }
@@ -40,7 +44,11 @@ impl Filter {
                 (Load::Half(14), Test::Equal(1)),                     // hardware: Ethernet
                 (Load::Half(16), Test::Equal(ETHERTYPE_IPV4.into())), // protocol: IPv4
                 (Load::Half(18), Test::Equal(0x0604)),                // address lengths
-                (Load::Half(20), Test::OneOrTwo),                     // request or reply
+                (Load::Half(20), Test::Either(1, 2)),                 // request or reply
+            ]),
+            Self::Ndp => checks.extend([
+                (Load::Byte(20), Test::Equal(58)),        // next header: ICMPv6
+                (Load::Byte(54), Test::Either(135, 136)), // solicitation or advertisement
             ]),
             Self::Beacon { udp_port } => checks.extend([
                 (Load::Byte(23), Test::Equal(17)),             // protocol: UDP
@@ -54,6 +62,7 @@ impl Filter {
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// The first of the packet types that are not for us: for another host, outgoing, looped back.
 const PACKET_OTHERHOST: u32 = 3;
 
@@ -74,7 +83,7 @@ enum Load {
 #[derive(Clone, Copy)]
 enum Test {
     Equal(u32),
-    OneOrTwo,
+    Either(u32, u32),
     Below(u32),
     NoneOf(u32),
 }
@@ -89,9 +98,9 @@ fn assemble(checks: &[(Load, Test)]) -> Vec<SockFilter> {
         let drop = u8::try_from(reversed.len() - 1).expect("a filter has few instructions");
         match test {
             Test::Equal(value) => reversed.push(jump(libc::BPF_JEQ, value, 0, drop)),
-            Test::OneOrTwo => {
-                reversed.push(jump(libc::BPF_JEQ, 2, 0, drop));
-                reversed.push(jump(libc::BPF_JEQ, 1, 1, 0));
+            Test::Either(one, other) => {
+                reversed.push(jump(libc::BPF_JEQ, other, 0, drop));
+                reversed.push(jump(libc::BPF_JEQ, one, 1, 0));
             }
             Test::Below(value) => reversed.push(jump(libc::BPF_JGE, value, drop, 0)),
             Test::NoneOf(bits) => reversed.push(jump(libc::BPF_JSET, bits, drop, 0)),

@@ -16,9 +16,12 @@ extern crate alloc;
 mod bump;
 
 use alloc::vec::Vec;
-use core::{net::Ipv4Addr, panic::PanicInfo};
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    panic::PanicInfo,
+};
 
-use metal_arp::{Announcer, Input, Output, Packet};
+use metal_arp::{Announcer, Input, Output, Packet, ndp};
 use metal_bgp::wire::frame::{Frame, MaxLength, MessageType};
 use metal_core::{Instant, Timers, drain, machine::Machine};
 
@@ -64,17 +67,23 @@ fn core_works() -> bool {
 
 fn arp_works() -> bool {
     let mac = [0x02, 0, 0, 0, 0, 0x01];
-    let address = Ipv4Addr::new(192, 0, 2, 1);
-    let mut announcer = Announcer::new();
+    let v4 = Ipv4Addr::new(192, 0, 2, 1);
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let mut announcer = Announcer::default();
     announcer.handle_input(Instant::ZERO, Input::Link { link: 1, mac: Some(mac) });
-    announcer.handle_input(Instant::ZERO, Input::Own { link: 1, address, owned: true });
+    for address in [IpAddr::V4(v4), IpAddr::V6(v6)] {
+        announcer.handle_input(Instant::ZERO, Input::Own { link: 1, address, owned: true });
+    }
+    // A membership, gratuitous ARP in both forms, an unsolicited advertisement.
     let sent = drain(&mut announcer, Instant::ZERO);
-    sent.len() == 2
+    sent.len() == 4
         && sent.iter().all(|output| match output {
             Output::Send { frame, .. } => {
-                Packet::parse(frame.as_bytes()).is_ok_and(|packet| packet.sender_ip == address)
+                Packet::parse(frame.as_bytes()).is_ok_and(|packet| packet.sender_ip == v4)
+                    || ndp::Packet::parse(frame.as_bytes()).is_ok_and(|packet| packet.target == v6)
             }
-            Output::Conflict { .. } => false,
+            Output::Join { group, .. } => *group == ndp::solicited_node(v6),
+            Output::Leave { .. } | Output::Conflict { .. } => false,
         })
 }
 

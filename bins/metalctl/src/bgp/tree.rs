@@ -128,6 +128,8 @@ pub(crate) fn text(read: &Read<'_>, place: Place) -> String {
         let _infallible =
             writeln!(to, "  ! {trailing} more octets behind the message; one line is one message");
     }
+    // A line between messages.
+    to.push('\n');
     to
 }
 
@@ -470,7 +472,8 @@ fn segments<'a>(path: &AsPath<'_>, bytes: &'a [u8], mut at: usize, width: usize)
         .map(|segment| {
             let length = 2 + segment.asns.len() * width;
             let asns = segment.asns.iter().map(|asn| asn.to_string()).collect::<Vec<_>>().join(" ");
-            let text = format!("{}, {} AS numbers: {asns}", segment_name(segment.kind), segment.asns.len());
+            let count = counted(segment.asns.len(), "AS number", "AS numbers");
+            let text = format!("{}, {count}: {asns}", segment_name(segment.kind));
             let field = Field::new(at, part(bytes, at - start, length), text);
             at += length;
             field
