@@ -146,6 +146,7 @@ fn older_services_come_first_then_namespace_then_name() {
         service("b", &at(2)),
         service("a", &at(2)),
         service("z", &format!("namespace: alpha, {}", at(2))),
+        service("new", "namespace: alpha"),
         service("old", &at(1)),
         pool("p", "192.0.2.0/24"),
     ]
@@ -160,7 +161,16 @@ fn older_services_come_first_then_namespace_then_name() {
             (service["name"].as_str().unwrap_or("?"), service["addresses"][0].as_str().unwrap_or("?"))
         })
         .collect();
-    assert_eq!(got, [("old", "192.0.2.0"), ("z", "192.0.2.1"), ("a", "192.0.2.2"), ("b", "192.0.2.3")]);
+    assert_eq!(
+        got,
+        [
+            ("old", "192.0.2.0"),
+            ("z", "192.0.2.1"),
+            ("a", "192.0.2.2"),
+            ("b", "192.0.2.3"),
+            ("new", "192.0.2.4")
+        ]
+    );
     assert_eq!(plan.code, Some(0));
 }
 
