@@ -191,9 +191,8 @@ impl<'a> Capabilities<'a> {
     /// Shows each capability without a copy, until one makes an end of it.
     fn try_for_each<E>(&self, mut each: impl FnMut(&Capability<'_>) -> Result<(), E>) -> Result<(), E> {
         match &self.0 {
-            Kept::Wire { parameters, extended } => {
-                Wire { parameters, extended: *extended, rest: &[] }.try_for_each(|capability| each(&capability))
-            }
+            Kept::Wire { parameters, extended } => Wire { parameters, extended: *extended, rest: &[] }
+                .try_for_each(|capability| each(&capability)),
             Kept::Values(values) => values.iter().try_for_each(each),
         }
     }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use ipnet::Ipv4Net;
 
 use super::{
-    Attribute, AttributeCode, Error, ErrorKind, Family, Prefixes, Session,
+    Attribute, AttributeCode, Error, ErrorKind, Family, Flags, Prefixes, Session,
     attribute::{AttributeIter, Context, MpReach, MpUnreach, Split, check, is_plainly_good, split},
     error::Field,
     frame::{HEADER_LEN, HeaderError},
@@ -120,7 +120,7 @@ impl<'a> Update<'a> {
     pub fn attributes(&self) -> AttributeIter<'a> {
         let (start, end) = (usize::from(self.layout.attributes), usize::from(self.layout.nlri));
         let rest = self.body.get(start..end).unwrap_or_default();
-        AttributeIter { rest, offset: HEADER_LEN + start, session: self.layout.session }
+        AttributeIter { rest, offset: HEADER_LEN + start, session: self.layout.session, sound: self.layout.sound }
     }
 
     /// The first attribute of this type, which is the one that counts.
@@ -137,14 +137,14 @@ impl<'a> Update<'a> {
     #[must_use]
     pub fn mp_reach(&self) -> Option<MpReach<'a>> {
         let attribute = self.attribute(AttributeCode::MP_REACH_NLRI)?;
-        MpReach::read(attribute.bytes, self.layout.session.add_path).ok()
+        MpReach::read(attribute.bytes, self.layout.session.add_path, self.layout.sound).ok()
     }
 
     /// MP_UNREACH_NLRI, if it can be read.
     #[must_use]
     pub fn mp_unreach(&self) -> Option<MpUnreach<'a>> {
         let attribute = self.attribute(AttributeCode::MP_UNREACH_NLRI)?;
-        MpUnreach::read(attribute.bytes, self.layout.session.add_path).ok()
+        MpUnreach::read(attribute.bytes, self.layout.session.add_path, self.layout.sound).ok()
     }
 
     /// The family of which this is the End-of-RIB marker (RFC 4724 2).
@@ -236,10 +236,15 @@ impl Layout {
         let mut list = attributes;
         while let Some(Split { flags, code, bytes, rest, .. }) = split(list) {
             list = rest;
-            let new = self.seen.insert(code);
-            self.sound &= new && (is_plainly_good(code, flags, bytes, context) || check(code, flags, bytes, context).is_none());
+            self.sound &= self.seen.insert(code);
             if code == AttributeCode::MP_REACH_NLRI {
-                self.reaches |= MpReach::read(bytes, self.session.add_path).map_or(true, |reach| !reach.nlri.is_empty());
+                let reach = MpReach::read(bytes, self.session.add_path, false);
+                self.sound &= reach.is_ok() && flags.kind() == Flags::OPTIONAL.0;
+                self.reaches |= reach.map_or(true, |reach| !reach.nlri.is_empty());
+            } else {
+                let plain = is_plainly_good(code, flags, bytes, context);
+                debug_assert!(!plain || check(code, flags, bytes, context).is_none(), "{code}: {bytes:?}");
+                self.sound &= plain || check(code, flags, bytes, context).is_none();
             }
         }
         self.sound &= list.is_empty();

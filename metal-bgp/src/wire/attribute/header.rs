@@ -19,6 +19,8 @@ pub struct Attribute<'a> {
     /// All of it, header included.
     pub raw: &'a [u8],
     pub(crate) session: Session,
+    /// Nothing is wrong with it.
+    pub(crate) sound: bool,
 }
 
 /// An attribute's type.
@@ -36,6 +38,8 @@ pub struct AttributeIter<'a> {
     /// Of `rest`, in the message.
     pub(crate) offset: usize,
     pub(crate) session: Session,
+    /// Nothing is wrong with any of them.
+    pub(crate) sound: bool,
 }
 
 impl<'a> Attribute<'a> {
@@ -44,8 +48,15 @@ impl<'a> Attribute<'a> {
     /// # Errors
     /// When the flags are wrong for its type, or its value is malformed. What follows from that is said by
     /// [`validate`](crate::validate::validate()).
+    #[inline]
     pub fn value(&self) -> Result<Value<'a>, Fault> {
-        match check(self.code, self.flags, self.bytes, Context::new(&self.session)) {
+        // Where nothing in the UPDATE is wrong, nothing is checked again.
+        let fault = if self.sound {
+            None
+        } else {
+            check(self.code, self.flags, self.bytes, Context::new(&self.session))
+        };
+        match fault {
             None => Ok(Value::read(self.code, self.bytes, &self.session)),
             Some(fault) => Err(fault),
         }
@@ -61,7 +72,8 @@ impl<'a> Iterator for AttributeIter<'a> {
         let offset = self.offset;
         self.rest = rest;
         self.offset = offset.saturating_add(raw.len());
-        Some(Attribute { flags, code, offset, bytes, raw, session: self.session })
+        let Self { session, sound, .. } = *self;
+        Some(Attribute { flags, code, offset, bytes, raw, session, sound })
     }
 }
 

@@ -15,8 +15,8 @@ pub use community::{
     Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, LinkBandwidth, ParseCommunityError,
 };
 pub use fault::Fault;
-pub(crate) use header::{Split, split};
 pub use header::{Attribute, AttributeCode, AttributeIter, Flags};
+pub(crate) use header::{Split, split};
 pub use reach::{MpNlri, MpReach, MpUnreach, NextHop};
 pub use value::{Aggregator, Origin, Value};
 pub(crate) use value::{Context, check, is_host, is_plainly_good};

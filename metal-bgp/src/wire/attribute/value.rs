@@ -107,7 +107,9 @@ pub(crate) fn is_plainly_good(code: AttributeCode, flags: Flags, bytes: &[u8], c
         (1, 0x40) => matches!(bytes, [0..=2]),
         (2, 0x40) => match *bytes {
             // One AS_SEQUENCE.
-            [2, count @ 1..=u8::MAX, ref asns @ ..] if asns.len() == usize::from(count) * width(context.four_octet) => {
+            [2, count @ 1..=u8::MAX, ref asns @ ..]
+                if asns.len() == usize::from(count) * width(context.four_octet) =>
+            {
                 !has_zero(asns, context.four_octet)
             }
             _ => false,
@@ -138,12 +140,12 @@ pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Co
     match code {
         // Wrong flags withdraw the prefixes, for which they have to be readable (RFC 7606 3 j).
         Code::MP_REACH_NLRI => {
-            if let Err(fault) = MpReach::read(bytes, context.add_path) {
+            if let Err(fault) = MpReach::read(bytes, context.add_path, false) {
                 return Some(fault);
             }
         }
         Code::MP_UNREACH_NLRI => {
-            if let Err(fault) = MpUnreach::read(bytes, context.add_path) {
+            if let Err(fault) = MpUnreach::read(bytes, context.add_path, false) {
                 return Some(fault);
             }
         }
@@ -214,8 +216,8 @@ impl<'a> Value<'a> {
             Code::COMMUNITIES => Self::Communities(List::from_wire(bytes)?),
             Code::ORIGINATOR_ID => Self::OriginatorId(address()?),
             Code::CLUSTER_LIST => Self::ClusterList(List::from_wire(bytes)?),
-            Code::MP_REACH_NLRI => Self::MpReach(MpReach::read(bytes, session.add_path).ok()?),
-            Code::MP_UNREACH_NLRI => Self::MpUnreach(MpUnreach::read(bytes, session.add_path).ok()?),
+            Code::MP_REACH_NLRI => Self::MpReach(MpReach::read(bytes, session.add_path, true).ok()?),
+            Code::MP_UNREACH_NLRI => Self::MpUnreach(MpUnreach::read(bytes, session.add_path, true).ok()?),
             Code::EXTENDED_COMMUNITIES => Self::ExtendedCommunities(List::from_wire(bytes)?),
             Code::AS4_PATH => Self::As4Path(AsPath::new(bytes, true)),
             Code::AS4_AGGREGATOR => Self::As4Aggregator(Aggregator::read(bytes, true)?),

@@ -233,6 +233,9 @@ fn put<const LONGEST: usize, P>(
 where
     P: Encode<Longest = [u8; LONGEST]>,
 {
+    if routes.is_empty() {
+        return Ok(());
+    }
     let (len, left) = fill(writer.room(), &mut routes.iter().copied(), None, add_path);
     if left.is_some() {
         return Err(EncodeError::TooLong { limit: writer.limit() });

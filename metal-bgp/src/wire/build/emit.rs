@@ -234,12 +234,16 @@ impl<'e, 'o> Emit<'e, 'o> {
         four_octet: bool,
     ) -> Result<(), EncodeError> {
         let width = width(four_octet);
-        let len = path.iter().map(|PathSegment { asns, .. }| asns.len() * width + asns.len().div_ceil(LONGEST) * 2).sum();
+        let len = path
+            .iter()
+            .map(|PathSegment { asns, .. }| asns.len() * width + asns.len().div_ceil(LONGEST) * 2)
+            .sum();
         self.header(code, len)?;
         for PathSegment { kind, asns } in path {
             for asns in asns.chunks(LONGEST) {
-                self.writer.put(&[kind.code(), u8::try_from(asns.len()).unwrap_or(u8::MAX)])?;
-                let room = self.writer.take(asns.len() * width)?;
+                let room = self.writer.take(2 + asns.len() * width)?;
+                let Some((head, room)) = room.split_first_chunk_mut() else { continue };
+                *head = [kind.code(), u8::try_from(asns.len()).unwrap_or(u8::MAX)];
                 if four_octet {
                     for (asn, room) in asns.iter().zip(room.as_chunks_mut::<4>().0) {
                         *room = asn.to_be_bytes();
