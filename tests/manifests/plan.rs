@@ -133,7 +133,7 @@ fn the_document_is_the_contract() {
              "assignedIPv4": 1, "assignedIPv6": 0, "availableIPv4": 0, "availableIPv6": 0},
         ],
         "refused": [{"kind": "IPAddressPool", "name": "bad", "code": "Invalid", "message": null, "file": null,
-                     "line": 9}],
+                     "line": 10}],
     });
     assert_eq!(document, expected);
     assert_eq!(plan.code, Some(1));
@@ -493,7 +493,7 @@ fn people_get_a_table_with_the_reasons_and_how_full_the_pools_are() {
         "POOL  FAMILY                           USED  FREE\n",
         "bad   refused                          -     -\n",
         "p     IPv4     [####################]  1     0\n",
-        "REFUSED\nstandard input:9  IPAddressPool bad\n    Invalid: spec.addresses[0]: ",
+        "REFUSED\nstandard input:10  IPAddressPool bad\n    Invalid: spec.addresses[0]: ",
         "2 Services: 1 assigned, 1 pending; 1 refused\n",
     ];
     for part in expected {
