@@ -1,6 +1,6 @@
 //! Many prefixes with equal attributes to as few UPDATEs as hold them.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::net::Ipv4Addr;
 
 use super::{
@@ -104,8 +104,7 @@ where
         };
         let block = encode_block(attributes, plain, session)?;
         let mut packer = Self::empty(prefixes, family, session);
-        let mut head = Vec::new();
-        head.resize(HEADER_LEN + FIXED + MP_HEADER + block.len(), 0);
+        let mut head = vec![0; HEADER_LEN + FIXED + MP_HEADER + block.len()];
         let mut writer = Writer::message(&mut head, MessageType::Update)?;
         writer.put(&[0; FIXED])?;
         if plain.is_some() {
@@ -264,8 +263,7 @@ fn encode_block(
     if let Ok(len) = write(&mut scratch) {
         return Ok(scratch.get(..len).unwrap_or_default().into());
     }
-    let mut block = Vec::new();
-    block.resize(usize::from(session.max_length.bytes()), 0);
+    let mut block = vec![0; usize::from(session.max_length.bytes())];
     let len = write(&mut block)?;
     block.truncate(len);
     Ok(block)
