@@ -116,8 +116,9 @@ struct Curl {
 
 impl Curl {
     fn start(address: &'static str) -> Self {
-        let (pages, failures, stop) =
-            <(Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>, Arc<AtomicBool>)>::default();
+        let pages: Arc<AtomicUsize> = Arc::default();
+        let failures: Arc<Mutex<Vec<(String, usize)>>> = Arc::default();
+        let stop: Arc<AtomicBool> = Arc::default();
         let own = (Arc::clone(&pages), Arc::clone(&failures), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let (pages, failures, stop) = own;
