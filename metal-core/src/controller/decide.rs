@@ -54,6 +54,7 @@ impl Controller {
             match (taken, pool) {
                 (Ok(()), Some(pool)) => {
                     if let Some(record) = self.services.get_mut(key) {
+                        record.leaving.retain(|left| *left != address);
                         record.owns.push(Own { address, pool, is_kept: true });
                     }
                 }
@@ -357,6 +358,9 @@ impl Controller {
             self.keep_for(now, address, owner);
         }
         self.offer(address);
+        if let Some(pool) = self.ipam.pool_of(address).filter(|pool| pool.max_per_namespace.is_some()) {
+            self.agenda.wake(&Queue::Quota(pool.name.clone(), owner.namespace.clone()));
+        }
         let sharing = self.services.get(owner).and_then(|record| record.sharing.as_ref());
         if let Some(sharing) = sharing {
             self.agenda.wake(&Queue::Key(sharing.key.clone()));
