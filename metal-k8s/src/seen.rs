@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -35,8 +36,8 @@ enum Part {
         since: Option<Since>,
         /// A version that was written to, and those that our own writes have made of it, ascending.
         own: Vec<Version>,
-        /// What the last of them says.
-        wrote: Option<Box<Assignment>>,
+        /// A digest of what the last of them says.
+        wrote: Option<u64>,
     },
     Config {
         status: Value,
@@ -73,13 +74,19 @@ impl Seen {
     ) {
         let uid = uid.map(String::into_boxed_str);
         let mut entries = self.lock();
-        if let Some(Entry { uid: there, part: Part::Service { own, .. } }) = entries.get(&object)
+        let mut part = Part::Service { since, own: Vec::new(), wrote: None };
+        if let Some(Entry { uid: there, part: Part::Service { own, wrote, .. } }) = entries.get(&object)
             && *there == uid
-            && own.last().is_some_and(|last| version < *last)
+            && let Some(last) = own.last()
         {
-            return; // Older than what we have written since.
+            if version < *last {
+                return; // Older than what we have written since.
+            }
+            if version == *last {
+                part = Part::Service { since, own: vec![version], wrote: *wrote };
+            }
         }
-        entries.insert(object, Entry { uid, part: Part::Service { since, own: Vec::new(), wrote: None } });
+        entries.insert(object, Entry { uid, part });
     }
 
     /// A configuration object as a watch has just shown it.
@@ -139,12 +146,12 @@ impl Seen {
     }
 
     /// Whether our own writes have made `assignment` of `version` already: it was decided on again before
-    /// that was seen.
+    /// that was seen, or after a decision between that was taken back on its way.
     pub(crate) fn has_written(&self, object: &ObjectRef, version: Version, assignment: &Assignment) -> bool {
         matches!(
             self.lock().get(object).map(|entry| &entry.part),
             Some(Part::Service { own, wrote: Some(wrote), .. })
-                if own.contains(&version) && **wrote == *assignment
+                if own.contains(&version) && *wrote == digest(assignment)
         )
     }
 
@@ -160,7 +167,7 @@ impl Seen {
     ) {
         if let Some(Entry { part: Part::Service { since, own, wrote }, .. }) = self.lock().get_mut(object) {
             *since = condition;
-            *wrote = assignment.cloned().map(Box::new);
+            *wrote = assignment.map(digest);
             if own.last() != Some(&met) {
                 *own = vec![met];
             }
@@ -176,6 +183,13 @@ impl Seen {
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells assignments apart without keeping them.
+fn digest(assignment: &Assignment) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{assignment:?}").hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -252,6 +266,8 @@ mod tests {
         assert!(seen.has_written(&object, 105, &one));
         assert!(!seen.has_written(&object, 105, &two), "it said something else before");
         assert!(!seen.has_written(&object, 99, &one), "somebody else has written since");
+        show(110);
+        assert!(seen.has_written(&object, 110, &one), "what was shown is what was written");
         show(120);
         assert!(!seen.has_written(&object, 120, &one));
         seen.wrote_service(&object, 120, 121, None, None);
