@@ -11,7 +11,7 @@ export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB ?= --fail kill --runs 3
 
-.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke manifests lab e2e crds bench clean
+.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke rivals manifests lab e2e crds bench bench-bgp clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ fmt: ## Check the formatting
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/no-std/Cargo.toml --check
+	cargo fmt --manifest-path benches/rivals/Cargo.toml --check
 
 lint: ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -57,6 +58,9 @@ fuzz: ## Run each fuzz target for a short while (FUZZ_SECONDS=10)
 bench-smoke: ## Run each benchmark once
 	cargo test --locked --workspace --bench arp_reply --bench beacon --bench election --bench ipam
 
+rivals: ## What we write, other BGP codecs and tshark read the same; the codecs' benchmarks, once
+	cd benches/rivals && cargo test --locked --all-targets
+
 manifests: ## The controller on a directory of manifests
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test manifests
@@ -74,6 +78,9 @@ crds: ## Write the generated files again
 
 bench: ## The benchmarks, as docs/benchmarks.md quotes them
 	cargo bench -p metal-benches
+
+bench-bgp: ## Our BGP codec beside others, as docs/benchmarks.md quotes it
+	cd benches/rivals && cargo bench --locked && cargo run --quiet --locked --example table
 
 clean: ## Remove what was built
 	cargo clean

@@ -1,8 +1,9 @@
 //! Allocating and releasing addresses of pools of which many are in use, and what that takes in memory.
 
-use std::{fs, hint::black_box, net::IpAddr};
+use std::{env, fs, hint::black_box, net::IpAddr};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group};
+use metal_benches::cpu_time::CpuTime;
 use metal_core::{
     config::Pool,
     ipam::{Demand, Ipam},
@@ -123,7 +124,7 @@ impl Churn {
     }
 }
 
-fn allocate_and_release(criterion: &mut Criterion) {
+fn allocate_and_release(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ipam");
     for used in SIZES {
         let owners = owners(used);
@@ -151,7 +152,7 @@ fn allocate_and_release(criterion: &mut Criterion) {
 }
 
 /// Ten thousand pools, all full but for the last: each release opens one, each allocation fills it.
-fn many_pools(criterion: &mut Criterion) {
+fn many_pools(criterion: &mut Criterion<CpuTime>) {
     let mut ipam = Ipam::new();
     for pool in 0..POOLS {
         let range = range(pool * 100, pool * 100 + 99);
@@ -169,7 +170,7 @@ fn many_pools(criterion: &mut Criterion) {
 }
 
 /// A hundred Services with different ports on each address.
-fn shared_addresses(criterion: &mut Criterion) {
+fn shared_addresses(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ipam");
     for used in [1_000, 100_000] {
         let owners = owners(used);
@@ -193,7 +194,7 @@ fn by_hundreds(index: u32) -> Sharing {
 }
 
 /// What a start takes: claiming what all Services have already; and what the largest edit takes.
-fn build(criterion: &mut Criterion) {
+fn build(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ipam");
     group.sample_size(10);
     let owners = owners(100_000);
@@ -246,10 +247,16 @@ fn resident() -> u64 {
     pages * 4096
 }
 
-criterion_group!(benches, allocate_and_release, many_pools, shared_addresses, build);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = allocate_and_release, many_pools, shared_addresses, build
+}
 
 fn main() {
-    memory();
+    if env::args().skip(1).all(|argument| argument == "--bench") {
+        memory();
+    }
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

@@ -1,3 +1,4 @@
-//! What benchmarks share: the traffic that they measure.
+//! What benchmarks share: the traffic that they measure, and a clock.
 
 pub mod bgp_traffic;
+pub mod cpu_time;

@@ -68,7 +68,7 @@ pub struct Verdict<'a> {
 #[must_use]
 pub fn validate<'a>(update: &Update<'a>) -> Verdict<'a> {
     let mut verdict = Verdict { update: *update, strongest: None };
-    if !update.is_sound() || missing(update).next().is_some() {
+    if !update.is_sound() || missing(update) != 0 {
         verdict.strongest = verdict.findings().map(|finding| finding.disposition).max();
     }
     verdict
@@ -85,7 +85,7 @@ impl<'a> Verdict<'a> {
     pub fn findings(&self) -> impl Iterator<Item = Finding<'a>> + use<'a> {
         let update = self.update;
         let stronger = must_not_be_withdrawn(&update);
-        Findings::new(&update).map(move |mut finding| {
+        Findings::of(&update).map(move |mut finding| {
             if stronger && finding.disposition > Disposition::Discard {
                 finding.disposition = Disposition::Reset;
             }
@@ -179,20 +179,18 @@ fn must_not_be_withdrawn(update: &Update<'_>) -> bool {
     !update.reaches() && (!update.seen().only(AttributeCode::MP_UNREACH_NLRI) || cut_off())
 }
 
-/// The attributes that have to be there, and are not (RFC 4271 5, 4760 3).
-fn missing(update: &Update<'_>) -> impl Iterator<Item = AttributeCode> + use<> {
-    let (seen, reaches) = (update.seen(), update.reaches());
-    let needs_next_hop = !update.nlri().is_empty();
-    let needs_local_pref = update.session().peer == Peer::Internal;
-    [
-        (AttributeCode::ORIGIN, true),
-        (AttributeCode::AS_PATH, true),
-        (AttributeCode::NEXT_HOP, needs_next_hop),
-        (AttributeCode::LOCAL_PREF, needs_local_pref),
-    ]
-    .into_iter()
-    .filter(move |(code, needed)| reaches && *needed && !seen.contains(*code))
-    .map(|(code, _)| code)
+/// The attributes that have to be there, and are not (RFC 4271 5, 4760 3), as one bit each.
+fn missing(update: &Update<'_>) -> u64 {
+    let bit = |code: AttributeCode, needed: bool| u64::from(needed) << code.0;
+    if !update.reaches() {
+        return 0;
+    }
+    update.seen().without(
+        bit(AttributeCode::ORIGIN, true)
+            | bit(AttributeCode::AS_PATH, true)
+            | bit(AttributeCode::NEXT_HOP, !update.nlri().is_empty())
+            | bit(AttributeCode::LOCAL_PREF, update.session().peer == Peer::Internal),
+    )
 }
 
 /// Walks the attributes once more; only an UPDATE in which something is wrong gets here.
@@ -204,7 +202,7 @@ struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    fn new(update: &Update<'a>) -> impl Iterator<Item = Finding<'a>> + use<'a> {
+    fn of(update: &Update<'a>) -> impl Iterator<Item = Finding<'a>> + use<'a> {
         let list_offset = update.attributes_offset().saturating_sub(2);
         let findings = Self {
             attributes: update.attributes(),
@@ -212,7 +210,9 @@ impl<'a> Findings<'a> {
             seen: Seen::default(),
             list_offset,
         };
-        let missing = missing(update).map(move |code| {
+        let missing = missing(update);
+        let missing = (0..64).filter(move |code| missing & 1 << code != 0).map(move |code| {
+            let code = AttributeCode(code);
             let fault = Fault::Missing(code);
             Finding { code, disposition: disposition(fault), offset: list_offset, fault, attribute: &[] }
         });

@@ -131,6 +131,9 @@ impl ClusterWriter {
         assignment: &Assignment,
     ) -> Result<Done, Error> {
         let object = status::service_ref(service);
+        if self.seen.has_written(&object, version, assignment) {
+            return Ok(Done::Written);
+        }
         let ip_mode = self.knows_ip_mode().await?;
         let condition = assignment.condition.as_ref().map(|condition| {
             let status = condition.status;
@@ -149,15 +152,18 @@ impl ClusterWriter {
             result => result?,
         };
         let made = view::version(&there.metadata);
-        self.seen.wrote_service(&object, met, made, condition);
         // Who else lays claim to what we write would keep it alive when we withdraw it.
-        if let Some(patch) = claims::takeover(&there.metadata, assignment) {
+        let takeover = claims::takeover(&there.metadata, assignment);
+        let certain = Some(assignment).filter(|_| takeover.is_none());
+        self.seen.wrote_service(&object, met, made, condition, certain);
+        if let Some(patch) = takeover {
             self.may_write()?;
             let params = PatchParams { force: false, ..self.params() };
             // Through the status nobody can change the managed fields.
             match api.patch(&service.name, &params, &Patch::Merge(&patch)).await {
                 Ok(there) => {
-                    self.seen.wrote_service(&object, made, view::version(&there.metadata), condition);
+                    let now = view::version(&there.metadata);
+                    self.seen.wrote_service(&object, made, now, condition, Some(assignment));
                 }
                 // The next write tries it again; what this one was for is there.
                 Err(error) if is_stale(&error) => {}

@@ -6,11 +6,12 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use k8s_openapi::jiff::Timestamp;
-use metal_core::{config::ObjectRef, view::Version};
+use metal_core::{config::ObjectRef, controller::Assignment, view::Version};
 use serde_json::Value;
 
 use crate::raw;
@@ -35,6 +36,8 @@ enum Part {
         since: Option<Since>,
         /// A version that was written to, and those that our own writes have made of it, ascending.
         own: Vec<Version>,
+        /// A digest of what the last of them says.
+        wrote: Option<u64>,
     },
     Config {
         status: Value,
@@ -71,13 +74,19 @@ impl Seen {
     ) {
         let uid = uid.map(String::into_boxed_str);
         let mut entries = self.lock();
-        if let Some(Entry { uid: there, part: Part::Service { own, .. } }) = entries.get(&object)
+        let mut part = Part::Service { since, own: Vec::new(), wrote: None };
+        if let Some(Entry { uid: there, part: Part::Service { own, wrote, .. } }) = entries.get(&object)
             && *there == uid
-            && own.last().is_some_and(|last| version < *last)
+            && let Some(last) = own.last()
         {
-            return; // Older than what we have written since.
+            if version < *last {
+                return; // Older than what we have written since.
+            }
+            if version == *last {
+                part = Part::Service { since, own: vec![version], wrote: *wrote };
+            }
         }
-        entries.insert(object, Entry { uid, part: Part::Service { since, own: Vec::new() } });
+        entries.insert(object, Entry { uid, part });
     }
 
     /// A configuration object as a watch has just shown it.
@@ -136,16 +145,29 @@ impl Seen {
         }
     }
 
-    /// A write to a Service that met the version `met` has made it `made`.
+    /// Whether our own writes have made `assignment` of `version` already: it was decided on again before
+    /// that was seen, or after a decision between that was taken back on its way.
+    pub(crate) fn has_written(&self, object: &ObjectRef, version: Version, assignment: &Assignment) -> bool {
+        matches!(
+            self.lock().get(object).map(|entry| &entry.part),
+            Some(Part::Service { own, wrote: Some(wrote), .. })
+                if own.contains(&version) && *wrote == digest(assignment)
+        )
+    }
+
+    /// A write to a Service that met the version `met` has made it `made`, which says `wrote`, if that is
+    /// certain.
     pub(crate) fn wrote_service(
         &self,
         object: &ObjectRef,
         met: Version,
         made: Version,
         condition: Option<Since>,
+        assignment: Option<&Assignment>,
     ) {
-        if let Some(Entry { part: Part::Service { since, own }, .. }) = self.lock().get_mut(object) {
+        if let Some(Entry { part: Part::Service { since, own, wrote }, .. }) = self.lock().get_mut(object) {
             *since = condition;
+            *wrote = assignment.map(digest);
             if own.last() != Some(&met) {
                 *own = vec![met];
             }
@@ -161,6 +183,13 @@ impl Seen {
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells assignments apart without keeping them.
+fn digest(assignment: &Assignment) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{assignment:?}").hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -198,10 +227,10 @@ mod tests {
         let show = |version, since| seen.show_service(object.clone(), Some("1".into()), version, since);
         show(100, None);
         assert_eq!(seen.expected(&object, 100), 100);
-        seen.wrote_service(&object, 100, 105, at(1));
+        seen.wrote_service(&object, 100, 105, at(1), None);
         assert_eq!((seen.expected(&object, 100), seen.expected(&object, 105)), (105, 105));
         assert_eq!(seen.expected(&object, 103), 103, "somebody else's");
-        seen.wrote_service(&object, 105, 110, at(2));
+        seen.wrote_service(&object, 105, 110, at(2), None);
         assert_eq!((seen.expected(&object, 100), seen.expected(&object, 105)), (110, 110));
         // The watch lags behind.
         show(105, at(1));
@@ -211,14 +240,37 @@ mod tests {
         // It has caught up.
         show(110, at(2));
         assert_eq!((seen.expected(&object, 100), seen.expected(&object, 110)), (100, 110));
-        seen.wrote_service(&object, 110, 111, at(2));
+        seen.wrote_service(&object, 110, 111, at(2), None);
         show(200, None);
         assert_eq!((seen.expected(&object, 110), seen.since(&object, true)), (110, None));
         for version in 200..220 {
-            seen.wrote_service(&object, version, version + 1, None);
+            seen.wrote_service(&object, version, version + 1, None, None);
         }
         assert_eq!((seen.expected(&object, 219), seen.expected(&object, 200)), (220, 200));
         seen.show_service(object.clone(), Some("2".into()), 1, None);
         assert_eq!(seen.expected(&object, 219), 219, "another Service of the same name");
+    }
+
+    #[test]
+    fn what_is_decided_again_before_it_was_seen_has_been_written() {
+        let seen = Seen::default();
+        let object = object("Service");
+        let show = |version| seen.show_service(object.clone(), Some("1".into()), version, None);
+        let one = Assignment { addresses: vec!["192.0.2.1".parse().unwrap()], ..Assignment::default() };
+        let two = Assignment::default();
+        show(100);
+        assert!(!seen.has_written(&object, 100, &one));
+        seen.wrote_service(&object, 100, 105, None, Some(&two));
+        seen.wrote_service(&object, 105, 110, None, Some(&one));
+        show(105);
+        assert!(seen.has_written(&object, 105, &one));
+        assert!(!seen.has_written(&object, 105, &two), "it said something else before");
+        assert!(!seen.has_written(&object, 99, &one), "somebody else has written since");
+        show(110);
+        assert!(seen.has_written(&object, 110, &one), "what was shown is what was written");
+        show(120);
+        assert!(!seen.has_written(&object, 120, &one));
+        seen.wrote_service(&object, 120, 121, None, None);
+        assert!(!seen.has_written(&object, 120, &one), "nobody knows");
     }
 }

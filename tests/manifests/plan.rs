@@ -133,7 +133,7 @@ fn the_document_is_the_contract() {
              "assignedIPv4": 1, "assignedIPv6": 0, "availableIPv4": 0, "availableIPv6": 0},
         ],
         "refused": [{"kind": "IPAddressPool", "name": "bad", "code": "Invalid", "message": null, "file": null,
-                     "line": 9}],
+                     "line": 10}],
     });
     assert_eq!(document, expected);
     assert_eq!(plan.code, Some(1));
@@ -146,6 +146,7 @@ fn older_services_come_first_then_namespace_then_name() {
         service("b", &at(2)),
         service("a", &at(2)),
         service("z", &format!("namespace: alpha, {}", at(2))),
+        service("new", "namespace: alpha"),
         service("old", &at(1)),
         pool("p", "192.0.2.0/24"),
     ]
@@ -160,7 +161,16 @@ fn older_services_come_first_then_namespace_then_name() {
             (service["name"].as_str().unwrap_or("?"), service["addresses"][0].as_str().unwrap_or("?"))
         })
         .collect();
-    assert_eq!(got, [("old", "192.0.2.0"), ("z", "192.0.2.1"), ("a", "192.0.2.2"), ("b", "192.0.2.3")]);
+    assert_eq!(
+        got,
+        [
+            ("old", "192.0.2.0"),
+            ("z", "192.0.2.1"),
+            ("a", "192.0.2.2"),
+            ("b", "192.0.2.3"),
+            ("new", "192.0.2.4")
+        ]
+    );
     assert_eq!(plan.code, Some(0));
 }
 
@@ -483,7 +493,7 @@ fn people_get_a_table_with_the_reasons_and_how_full_the_pools_are() {
         "POOL  FAMILY                           USED  FREE\n",
         "bad   refused                          -     -\n",
         "p     IPv4     [####################]  1     0\n",
-        "REFUSED\nstandard input:9  IPAddressPool bad\n    Invalid: spec.addresses[0]: ",
+        "REFUSED\nstandard input:10  IPAddressPool bad\n    Invalid: spec.addresses[0]: ",
         "2 Services: 1 assigned, 1 pending; 1 refused\n",
     ];
     for part in expected {

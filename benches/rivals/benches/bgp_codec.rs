@@ -1,4 +1,4 @@
-//! The same bytes through every codec, in one run. `cargo run --release --bin table` prints the result as tables.
+//! The same bytes through every codec, in one run. `cargo run --example table` prints the result as tables.
 
 use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 

@@ -27,4 +27,8 @@ impl Codec for Bgpkit {
     fn encode(&mut self, message: &BgpMessage, _: &mut [u8]) -> Option<usize> {
         Some(std::hint::black_box(message.encode(AsnLength::Bits32).ok()?).len())
     }
+
+    fn written(&mut self, message: &BgpMessage) -> Option<Vec<u8>> {
+        message.encode(AsnLength::Bits32).ok().map(Into::into)
+    }
 }

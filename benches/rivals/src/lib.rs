@@ -47,4 +47,12 @@ pub trait Codec {
 
     /// Encodes one message into `buffer` (or its own, where it knows no other way) and gives its length.
     fn encode(&mut self, message: &Self::Message<'_>, buffer: &mut [u8]) -> Option<usize>;
+
+    /// The octets that [`Codec::encode`] writes, wherever it writes them.
+    fn written(&mut self, message: &Self::Message<'_>) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 1 << 16];
+        let length = self.encode(message, &mut buffer)?;
+        buffer.truncate(length);
+        Some(buffer)
+    }
 }

@@ -1,6 +1,7 @@
 //! `rustbgpd-wire`: shared octets first, owned values with RFC 7606 dispositions second; writes into buffers of
 //! its own.
 
+use bytes::BytesMut;
 use rustbgpd_wire::{
     Ipv4UnicastMode, Message as Wire, ParsedUpdate, UpdateMessage, decode_message, encode_message,
 };
@@ -39,24 +40,22 @@ impl Codec for Rustbgpd {
     }
 
     fn encode(&mut self, message: &Message, _: &mut [u8]) -> Option<usize> {
-        let built;
-        let wire = match message {
-            Message::Other(wire) => wire,
-            Message::Update(update) => {
-                built = Wire::Update(
-                    UpdateMessage::try_build(
-                        &update.announced,
-                        &update.withdrawn,
-                        &update.attributes,
-                        true,
-                        false,
-                        Ipv4UnicastMode::Body,
-                    )
-                    .ok()?,
-                );
-                &built
-            }
-        };
-        Some(std::hint::black_box(encode_message(wire).ok()?).len())
+        Some(std::hint::black_box(encode(message)?).len())
     }
+
+    fn written(&mut self, message: &Message) -> Option<Vec<u8>> {
+        encode(message).map(Into::into)
+    }
+}
+
+fn encode(message: &Message) -> Option<BytesMut> {
+    let update = match message {
+        Message::Other(wire) => return encode_message(wire).ok(),
+        Message::Update(update) => update,
+    };
+    let (announced, withdrawn, attributes) = (&update.announced, &update.withdrawn, &update.attributes);
+    let update =
+        UpdateMessage::try_build(announced, withdrawn, attributes, true, false, Ipv4UnicastMode::Body)
+            .ok()?;
+    encode_message(&Wire::Update(update)).ok()
 }

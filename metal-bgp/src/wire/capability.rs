@@ -220,15 +220,25 @@ impl<'a> Capability<'a> {
 
     /// Writes code, length and value.
     pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
-        writer.put(&[self.code(), 0])?;
-        let start = writer.len();
+        let code = self.code();
         match self {
             Self::Multiprotocol(Family { afi, safi }) => {
                 let [a, b] = afi.0.to_be_bytes();
-                writer.put(&[a, b, 0, safi.0])?;
+                writer.put(&[code, 4, a, b, 0, safi.0])
             }
-            Self::ExtendedNextHop(list) => put_list(writer, list)?,
-            Self::Role(role) => writer.put(&[role.code()])?,
+            Self::Role(role) => writer.put(&[code, 1, role.code()]),
+            Self::FourOctetAs(asn) => {
+                let [a, b, c, d] = asn.to_be_bytes();
+                writer.put(&[code, 4, a, b, c, d])
+            }
+            Self::RouteRefresh
+            | Self::RouteRefreshCisco
+            | Self::ExtendedMessage
+            | Self::EnhancedRouteRefresh
+            | Self::BfdStrict
+            | Self::LinkLocalNextHop => writer.put(&[code, 0]),
+            Self::ExtendedNextHop(list) => put_list(writer, code, &[], list),
+            Self::AddPath(list) => put_list(writer, code, &[], list),
             Self::GracefulRestart(restart) => {
                 if restart.restart_time > 0x0fff {
                     return Err(EncodeError::FieldTooLong("the restart time of 12 bits"));
@@ -236,38 +246,26 @@ impl<'a> Capability<'a> {
                 let [high, low] = restart.restart_time.to_be_bytes();
                 let restarted = if restart.restarted { RESTARTED } else { 0 };
                 let notification = if restart.notification { NOTIFICATION } else { 0 };
-                writer.put(&[restarted | notification | high, low])?;
-                put_list(writer, &restart.families)?;
+                put_list(writer, code, &[restarted | notification | high, low], &restart.families)
             }
-            Self::FourOctetAs(asn) => writer.put(&asn.to_be_bytes())?,
-            Self::AddPath(list) => put_list(writer, list)?,
             Self::LongLivedGracefulRestart(list) => {
                 if list.iter().any(|family| family.stale_time > 0x00ff_ffff) {
                     return Err(EncodeError::FieldTooLong("the stale time of 24 bits"));
                 }
-                put_list(writer, list)?;
+                put_list(writer, code, &[], list)
             }
             Self::Fqdn { host, domain } => {
-                for name in [host, domain] {
-                    let len = u8::try_from(name.len()).map_err(|_| EncodeError::FieldTooLong("the name"))?;
-                    writer.put(&[len])?;
-                    writer.put(name)?;
-                }
+                let len = |name: &[u8]| u8::try_from(name.len()).map_err(|_| TOO_LONG);
+                writer.put(&[code, length(2 + host.len() + domain.len())?, len(host)?])?;
+                writer.put(host)?;
+                writer.put(&[len(domain)?])?;
+                writer.put(domain)
             }
-            Self::Unknown { value, .. } => writer.put(value)?,
-            Self::RouteRefresh
-            | Self::RouteRefreshCisco
-            | Self::ExtendedMessage
-            | Self::EnhancedRouteRefresh
-            | Self::BfdStrict
-            | Self::LinkLocalNextHop => {}
+            Self::Unknown { value, .. } => {
+                writer.put(&[code, length(value.len())?])?;
+                writer.put(value)
+            }
         }
-        let len = u8::try_from(writer.len().saturating_sub(start))
-            .map_err(|_| EncodeError::FieldTooLong("a capability of more than 255 octets"))?;
-        if let Some(field) = writer.written(start.saturating_sub(1)).first_mut() {
-            *field = len;
-        }
-        Ok(())
     }
 }
 
@@ -313,11 +311,25 @@ fn names(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
     Ok((rest, (host, domain)))
 }
 
-fn put_list<T: Item>(writer: &mut Writer<'_>, list: &List<'_, T>) -> Result<(), EncodeError> {
-    for item in list.iter() {
-        item.write(writer.take(T::LEN)?);
+/// Code, length, what stands in front of the list, and the list.
+fn put_list<T: Item>(
+    writer: &mut Writer<'_>,
+    code: u8,
+    front: &[u8],
+    list: &List<'_, T>,
+) -> Result<(), EncodeError> {
+    let len = list.len().saturating_mul(T::LEN);
+    writer.put(&[code, length(front.len().saturating_add(len))?])?;
+    writer.put(front)?;
+    let room = writer.take(len)?;
+    for (item, room) in list.iter().zip(room.chunks_exact_mut(T::LEN)) {
+        item.write(room);
     }
     Ok(())
+}
+
+fn length(len: usize) -> Result<u8, EncodeError> {
+    u8::try_from(len).map_err(|_| TOO_LONG)
 }
 
 const fn family(afi1: u8, afi2: u8, safi: u8) -> Family {
@@ -438,6 +450,7 @@ fn write<const N: usize>(bytes: &mut [u8], value: [u8; N]) {
     }
 }
 
+const TOO_LONG: EncodeError = EncodeError::FieldTooLong("a capability of more than 255 octets");
 /// R of graceful restart.
 const RESTARTED: u8 = 0x80;
 /// N of graceful restart.

@@ -169,6 +169,7 @@ impl MessageType {
 
     /// The kind with this number in the header.
     #[must_use]
+    #[inline]
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::Open),
@@ -191,6 +192,7 @@ impl MessageType {
 
     /// The lengths that a message of this kind may have, header included.
     #[must_use]
+    #[inline]
     pub const fn lengths(self, max: MaxLength) -> RangeInclusive<u16> {
         match self {
             Self::Open => 29..=MaxLength::Standard.bytes(),
@@ -207,6 +209,7 @@ impl MessageType {
 impl MaxLength {
     /// The length of the longest message, header included.
     #[must_use]
+    #[inline]
     pub const fn bytes(self) -> u16 {
         match self {
             Self::Standard => 4_096,
@@ -289,6 +292,7 @@ fn not_synchronized(marker: &[u8]) -> HeaderError {
 }
 
 /// The length, if any message may have it.
+#[inline]
 fn checked_length(field: [u8; 2], max: MaxLength) -> Result<u16, HeaderError> {
     let len = u16::from_be_bytes(field);
     if usize::from(len) >= HEADER_LEN && len <= max.bytes() {
@@ -298,6 +302,7 @@ fn checked_length(field: [u8; 2], max: MaxLength) -> Result<u16, HeaderError> {
     }
 }
 
+#[cold]
 fn incomplete(wanted: usize, input: &[u8]) -> Unframed {
     let needed = NonZeroUsize::new(wanted.saturating_sub(input.len())).unwrap_or(NonZeroUsize::MIN);
     Unframed::Incomplete { needed }

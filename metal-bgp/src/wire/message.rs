@@ -26,6 +26,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// When the session has to end.
+    #[inline]
     pub fn parse(frame: &Frame<'a>, session: &Session) -> Result<Self, Error> {
         let body = frame.body();
         match frame.kind() {

@@ -121,6 +121,11 @@ impl Iterator for Prefixes<'_, Ipv4Net> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let path_id = if self.add_path { Some(self.take_path_id()?) } else { None };
+        // Host routes are predicted, so that the next prefix need not wait for the length of this one.
+        if let &[32, a, b, c, d, ref rest @ ..] = self.rest {
+            self.rest = rest;
+            return Some(Nlri { path_id, prefix: Ipv4Addr::new(a, b, c, d).into() });
+        }
         let (bits, length) = take::<4>(&mut self.rest)?;
         let bits = u32::from_be_bytes(bits) & mask4(length);
         let prefix = Ipv4Net::new(Ipv4Addr::from_bits(bits), length).ok()?;
@@ -138,6 +143,12 @@ impl Iterator for Prefixes<'_, Ipv6Net> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let path_id = if self.add_path { Some(self.take_path_id()?) } else { None };
+        if let [128, rest @ ..] = self.rest
+            && let Some((octets, rest)) = rest.split_first_chunk::<16>()
+        {
+            self.rest = rest;
+            return Some(Nlri { path_id, prefix: Ipv6Addr::from(*octets).into() });
+        }
         let (bits, length) = take::<16>(&mut self.rest)?;
         let bits = u128::from_be_bytes(bits) & mask6(length);
         let prefix = Ipv6Net::new(Ipv6Addr::from_bits(bits), length).ok()?;
@@ -200,12 +211,6 @@ fn check_with_ids<P: Prefix>(bytes: &[u8]) -> Result<(), BadPrefix> {
 #[inline]
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<([u8; N], u8)> {
     let (&length, after) = rest.split_first()?;
-    // Host routes are predicted, so that the next one need not wait for this one's length.
-    if usize::from(length) == N * 8 {
-        let (window, after) = after.split_first_chunk()?;
-        *rest = after;
-        return Some((*window, length));
-    }
     let octets = octets(length);
     if let Some(window) = after.first_chunk() {
         *rest = after.get(octets..)?;

@@ -131,9 +131,7 @@ impl<'a> Open<'a> {
         let short = writer.len();
         writer.put(&[0, CAPABILITIES, 0])?;
         let start = writer.len();
-        for capability in self.capabilities.iter() {
-            capability.write(&mut writer)?;
-        }
+        self.capabilities.try_for_each(|capability| capability.write(&mut writer))?;
         let len = writer.len() - start;
         let header = match u8::try_from(len + 2) {
             Ok(2) => {
@@ -163,13 +161,11 @@ impl<'a> Open<'a> {
     /// The speaker's AS: the four-octet one if it says so (RFC 6793 4.1), whatever the field of two octets says.
     #[must_use]
     pub fn asn(&self) -> u32 {
-        self.capabilities
-            .iter()
-            .find_map(|capability| match capability {
-                Capability::FourOctetAs(asn) => Some(asn),
-                _ => None,
-            })
-            .unwrap_or(u32::from(self.my_as))
+        let found = self.capabilities.try_for_each(|capability| match capability {
+            Capability::FourOctetAs(asn) => Err(*asn),
+            _ => Ok(()),
+        });
+        found.err().unwrap_or(u32::from(self.my_as))
     }
 
     /// The same without a borrow.
@@ -190,6 +186,15 @@ impl<'a> Capabilities<'a> {
         let wire =
             wire.into_iter().flat_map(|(parameters, extended)| Wire { parameters, extended, rest: &[] });
         wire.chain(values.iter().cloned())
+    }
+
+    /// Shows each capability without a copy, until one makes an end of it.
+    fn try_for_each<E>(&self, mut each: impl FnMut(&Capability<'_>) -> Result<(), E>) -> Result<(), E> {
+        match &self.0 {
+            Kept::Wire { parameters, extended } => Wire { parameters, extended: *extended, rest: &[] }
+                .try_for_each(|capability| each(&capability)),
+            Kept::Values(values) => values.iter().try_for_each(each),
+        }
     }
 
     /// The capabilities as values of one's own.

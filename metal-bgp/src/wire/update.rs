@@ -5,8 +5,8 @@ use alloc::boxed::Box;
 use ipnet::Ipv4Net;
 
 use super::{
-    Attribute, AttributeCode, Error, ErrorKind, Family, Prefixes, Session,
-    attribute::{AttributeIter, Context, MpNlri, MpReach, MpUnreach, check},
+    Attribute, AttributeCode, Error, ErrorKind, Family, Flags, Prefixes, Session,
+    attribute::{AttributeIter, Context, MpReach, MpUnreach, Split, check, is_plainly_good, split},
     error::Field,
     frame::{HEADER_LEN, HeaderError},
     nlri::BadPrefix,
@@ -120,7 +120,7 @@ impl<'a> Update<'a> {
     pub fn attributes(&self) -> AttributeIter<'a> {
         let (start, end) = (usize::from(self.layout.attributes), usize::from(self.layout.nlri));
         let rest = self.body.get(start..end).unwrap_or_default();
-        AttributeIter { rest, offset: HEADER_LEN + start, session: self.layout.session }
+        AttributeIter { rest, offset: HEADER_LEN + start, session: self.layout.session, sound: self.layout.sound }
     }
 
     /// The first attribute of this type, which is the one that counts.
@@ -137,14 +137,14 @@ impl<'a> Update<'a> {
     #[must_use]
     pub fn mp_reach(&self) -> Option<MpReach<'a>> {
         let attribute = self.attribute(AttributeCode::MP_REACH_NLRI)?;
-        MpReach::read(attribute.bytes, self.layout.session.add_path).ok()
+        MpReach::read(attribute.bytes, self.layout.session.add_path, self.layout.sound).ok()
     }
 
     /// MP_UNREACH_NLRI, if it can be read.
     #[must_use]
     pub fn mp_unreach(&self) -> Option<MpUnreach<'a>> {
         let attribute = self.attribute(AttributeCode::MP_UNREACH_NLRI)?;
-        MpUnreach::read(attribute.bytes, self.layout.session.add_path).ok()
+        MpUnreach::read(attribute.bytes, self.layout.session.add_path, self.layout.sound).ok()
     }
 
     /// The family of which this is the End-of-RIB marker (RFC 4724 2).
@@ -230,24 +230,24 @@ impl OwnedUpdate {
 }
 
 impl Layout {
+    #[inline]
     fn look_at(&mut self, attributes: &[u8], has_nlri: bool) {
-        let session = self.session;
-        let context = Context::new(&session).with_nlri(has_nlri);
-        let mut attributes = AttributeIter { rest: attributes, offset: 0, session };
-        for attribute in attributes.by_ref() {
-            let code = attribute.code;
-            let sound =
-                self.seen.insert(code) && check(code, attribute.flags, attribute.bytes, context).is_none();
-            self.sound &= sound;
+        let context = Context::new(&self.session).with_nlri(has_nlri);
+        let mut list = attributes;
+        while let Some(Split { flags, code, bytes, rest, .. }) = split(list) {
+            list = rest;
+            self.sound &= self.seen.insert(code);
             if code == AttributeCode::MP_REACH_NLRI {
-                self.reaches |= match MpReach::read(attribute.bytes, session.add_path) {
-                    Ok(MpReach { nlri: MpNlri::Other(bytes), .. }) => !bytes.is_empty(),
-                    Ok(reach) => !reach.nlri.is_empty(),
-                    Err(_) => true,
-                };
+                let reach = MpReach::read(bytes, self.session.add_path, false);
+                self.sound &= reach.is_ok() && flags.kind() == Flags::OPTIONAL.0;
+                self.reaches |= reach.map_or(true, |reach| !reach.nlri.is_empty());
+            } else {
+                let plain = is_plainly_good(code, flags, bytes, context);
+                debug_assert!(!plain || check(code, flags, bytes, context).is_none(), "{code}: {bytes:?}");
+                self.sound &= plain || check(code, flags, bytes, context).is_none();
             }
         }
-        self.sound &= attributes.rest.is_empty();
+        self.sound &= list.is_empty();
     }
 }
 
@@ -265,6 +265,11 @@ impl Seen {
     #[inline]
     pub(crate) fn contains(self, AttributeCode(code): AttributeCode) -> bool {
         self.0.get(usize::from(code >> 6)).is_some_and(|word| word & 1 << (code & 63) != 0)
+    }
+
+    /// Those of these types up to 63 that are not there, as one bit each.
+    pub(crate) const fn without(self, wanted: u64) -> u64 {
+        wanted & !self.0[0]
     }
 
     /// Whether there is none but this one, if even that.

@@ -7,15 +7,15 @@ use std::{
 };
 
 /// A message.
-pub struct Captured {
+pub(crate) struct Captured {
     /// Which TCP connection, in the order of their first segments with data.
-    pub connection: usize,
+    pub(crate) connection: usize,
     /// Who sent it.
-    pub source: IpAddr,
+    pub(crate) source: IpAddr,
     /// To whom.
-    pub destination: IpAddr,
+    pub(crate) destination: IpAddr,
     /// Its octets.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A direction of a connection: what was received and not cut off yet, and the sequence number after it.
@@ -26,7 +26,7 @@ struct Stream {
 }
 
 /// The messages of a capture in their order.
-pub fn messages(name: &str) -> Vec<Captured> {
+pub(crate) fn messages(name: &str) -> Vec<Captured> {
     let path = format!("{}/tests/captures/{name}.pcap", env!("CARGO_MANIFEST_DIR"));
     let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let (header, mut packets) = file.split_at(24);

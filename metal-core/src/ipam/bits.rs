@@ -1,6 +1,10 @@
 //! Sets of numbers that are good at finding what is *not* in them.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, btree_map::Entry},
+    vec::Vec,
+};
+use core::iter;
 
 /// A set of numbers of which many follow each other.
 ///
@@ -9,7 +13,9 @@ use alloc::{collections::BTreeMap, vec::Vec};
 /// factor of 64. Words without numbers are not stored.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bits {
-    levels: Vec<BTreeMap<u128, u64>>,
+    words: BTreeMap<u128, u64>,
+    /// The full words of each level, as bits of the words of the next.
+    full: Vec<BTreeMap<u128, u64>>,
 }
 
 /// How many bits of a number tell its place in its word.
@@ -19,29 +25,31 @@ impl Bits {
     /// Adds a number.
     pub(super) fn insert(&mut self, number: u128) {
         let mut number = number;
+        let mut words = &mut self.words;
         for level in 0.. {
-            if self.levels.len() == level {
-                self.levels.push(BTreeMap::new());
-            }
-            let word = self.levels[level].entry(number >> WIDTH).or_default();
+            let word = words.entry(number >> WIDTH).or_default();
             let before = *word;
             *word |= 1 << place(number);
             if *word != u64::MAX || before == u64::MAX {
                 return;
             }
             number >>= WIDTH;
+            if self.full.len() == level {
+                self.full.push(BTreeMap::new());
+            }
+            words = &mut self.full[level];
         }
     }
 
     /// Removes a number.
     pub(super) fn remove(&mut self, number: u128) {
         let mut number = number;
-        for words in &mut self.levels {
-            let Some(word) = words.get_mut(&(number >> WIDTH)) else { return };
-            let was_full = *word == u64::MAX;
-            *word &= !(1 << place(number));
-            if *word == 0 {
-                words.remove(&(number >> WIDTH));
+        for words in iter::once(&mut self.words).chain(&mut self.full) {
+            let Entry::Occupied(mut word) = words.entry(number >> WIDTH) else { return };
+            let was_full = *word.get() == u64::MAX;
+            *word.get_mut() &= !(1 << place(number));
+            if *word.get() == 0 {
+                word.remove();
             }
             if !was_full {
                 return;
@@ -77,15 +85,16 @@ impl Bits {
 
     /// The numbers from `first` to `last` that are in the set, ascending.
     pub(super) fn range(&self, first: u128, last: u128) -> impl Iterator<Item = u128> {
-        let words = self.levels.first().map(|words| words.range(first >> WIDTH..=last >> WIDTH));
-        words.into_iter().flatten().flat_map(|(index, word)| members(*index, *word)).filter(move |number| {
+        let words = self.words.range(first >> WIDTH..=last >> WIDTH);
+        words.flat_map(|(index, word)| members(*index, *word)).filter(move |number| {
             // Only the words at the ends reach beyond.
             (first..=last).contains(number)
         })
     }
 
     fn word(&self, level: usize, index: u128) -> u64 {
-        self.levels.get(level).and_then(|words| words.get(&index)).copied().unwrap_or(0)
+        let words = if level == 0 { Some(&self.words) } else { self.full.get(level - 1) };
+        words.and_then(|words| words.get(&index)).copied().unwrap_or(0)
     }
 }
 
@@ -98,7 +107,7 @@ const fn place(number: u128) -> u32 {
 /// The numbers of a word.
 fn members(index: u128, word: u64) -> impl Iterator<Item = u128> {
     let some = |word: u64| Some(word).filter(|word| *word != 0);
-    let rest = core::iter::successors(some(word), move |word| some(word & (word - 1)));
+    let rest = iter::successors(some(word), move |word| some(word & (word - 1)));
     rest.map(move |word| (index << WIDTH) | u128::from(word.trailing_zeros()))
 }
 
@@ -118,14 +127,15 @@ mod tests {
             assert_eq!(bits.first_absent(0), Some(number));
             bits.insert(number);
         }
-        assert_eq!(bits.levels.len(), 4, "words, full words, full words of those, and so on");
+        assert_eq!(bits.full.len(), 3, "full words, full words of those, and so on");
         bits.remove(70_000);
         assert_eq!(bits.first_absent(0), Some(70_000));
         assert_eq!(bits.first_absent(70_001), Some(300_000));
         for number in 0..300_000 {
             bits.remove(number);
         }
-        assert!(bits.levels.iter().all(BTreeMap::is_empty), "nothing is stored about nothing");
+        let mut levels = iter::once(&bits.words).chain(&bits.full);
+        assert!(levels.all(BTreeMap::is_empty), "nothing is stored about nothing");
     }
 
     #[test]

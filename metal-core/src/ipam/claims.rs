@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{Conflict, Demand, Grant, Ipam, search};
+use super::{Conflict, Demand, Grant, Ipam, Place, search};
 use crate::{
     name::{ObjectKey, PoolName},
     net::AddressRange,
@@ -52,13 +52,13 @@ impl Ipam {
         owner: &ObjectKey,
         sharing: Option<&Sharing>,
     ) -> Result<(), Conflict> {
-        let joined = self.users.join(address, owner, sharing)?;
+        let place = self.ranges.get(address).map(|(_, place)| *place);
+        let joined = self.users.join(address, owner, sharing, self.is_limited(place))?;
         self.drop_hold(address);
-        let Some((_, (id, index))) = self.ranges.get(address) else {
+        let Some((id, index)) = place else {
             self.outside.insert(address);
             return Ok(());
         };
-        let (id, index) = (*id, *index);
         let key = sharing.map(|sharing| &sharing.key);
         if key != joined.former_key.as_ref() {
             if let Some(key) = &joined.former_key {
@@ -81,14 +81,14 @@ impl Ipam {
 
     /// Takes `address` from `owner`; says whether it had it.
     pub fn release(&mut self, address: IpAddr, owner: &ObjectKey) -> bool {
-        let Some(left) = self.users.leave(address, owner) else { return false };
-        let Some((_, (id, index))) = self.ranges.get(address) else {
+        let place = self.ranges.get(address).map(|(_, place)| *place);
+        let Some(left) = self.users.leave(address, owner, self.is_limited(place)) else { return false };
+        let Some((id, index)) = place else {
             if left.is_last {
                 self.outside.remove(&address);
             }
             return true;
         };
-        let (id, index) = (*id, *index);
         if let Some(key) = &left.former_key {
             self.shared.remove(&(key.clone(), id, index, address));
         }
@@ -100,6 +100,12 @@ impl Ipam {
             }
         });
         true
+    }
+
+    /// Whether the pool there limits how much a namespace may have.
+    fn is_limited(&self, place: Option<Place>) -> bool {
+        let stock = place.and_then(|(id, _)| self.stocks.get(id));
+        stock.is_some_and(|stock| stock.pool.max_per_namespace.is_some())
     }
 
     /// Who has `address`, by name; several when it is shared.

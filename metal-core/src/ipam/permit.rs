@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use super::{
     Ipam,
     explain::forbids,
-    search::{Demand, Search},
+    search::{Demand, Pick, Picks, Search},
     stock::{Stock, StockId},
 };
 use crate::{
@@ -21,14 +21,15 @@ impl<'a> Search<'a> {
             return;
         }
         for family in self.lacking() {
-            let pick = self.kept(family, None);
-            self.picks.extend(pick);
+            if let Some(pick) = self.kept(family, None) {
+                self.picks.push(pick);
+            }
         }
     }
 
     /// The first address that is reserved for the Service, else the first that is held for it; with a certain
     /// end, if it asks for one.
-    pub(super) fn kept(&self, family: Family, host: Option<HostPart>) -> Option<(IpAddr, StockId)> {
+    pub(super) fn kept(&self, family: Family, host: Option<HostPart>) -> Option<Pick> {
         let reserved = self.ipam.reservations.of(self.demand.owner, self.asking());
         let ranges = reserved.iter().flat_map(|reservation| &reservation.ranges);
         for range in ranges.filter(|range| range.family() == family) {
@@ -149,25 +150,19 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn exceeds_quota(&self, id: StockId, stock: &Stock, address: IpAddr) -> bool {
-        self.exceeds(id, stock, address, &[])
+        self.exceeds(id, stock, address, &Picks::default())
     }
 
     /// Whether the namespace would have more of a pool than it may with `address`, what was found, and `others`.
-    pub(super) fn exceeds(
-        &self,
-        id: StockId,
-        stock: &Stock,
-        address: IpAddr,
-        others: &[(IpAddr, StockId)],
-    ) -> bool {
+    pub(super) fn exceeds(&self, id: StockId, stock: &Stock, address: IpAddr, others: &Picks) -> bool {
         let Some(limit) = stock.pool.max_per_namespace else { return false };
         let (owner, users) = (self.demand.owner, &self.ipam.users);
         let is_new = |address: IpAddr| !users.has_namespace(address, &owner.namespace);
         if !is_new(address) {
             return false;
         }
-        let picks =
-            || self.picks.iter().chain(others).filter(|(_, pool)| *pool == id).map(|(address, _)| *address);
+        let both = || self.picks.iter().chain(others.iter());
+        let picks = || both().filter(|(_, pool)| *pool == id).map(|(address, _)| address);
         let more = picks().filter(|address| is_new(*address)).count() + 1;
         let given_up = self.demand.has.iter().filter(|address| {
             let mut of_namespace = users.owners(**address).filter(|user| user.namespace == owner.namespace);

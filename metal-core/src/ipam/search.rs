@@ -60,7 +60,30 @@ pub(super) struct Search<'a> {
     /// The pool that it asks for.
     pub(super) wanted: Option<(StockId, &'a Stock)>,
     /// What was found, with the pool it lies in.
-    pub(super) picks: Vec<(IpAddr, StockId)>,
+    pub(super) picks: Picks,
+}
+
+/// An address that was found, with the pool it lies in.
+pub(super) type Pick = (IpAddr, StockId);
+
+/// At most one address of each family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Picks([Option<Pick>; 2]);
+
+impl Picks {
+    /// What was found, in the order of finding.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Pick> {
+        self.0.into_iter().flatten()
+    }
+
+    pub(super) fn push(&mut self, pick: Pick) {
+        let [first, second] = &mut self.0;
+        *(if first.is_none() { first } else { second }) = Some(pick);
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.iter().any(|(address, _)| Family::of(address) == family)
+    }
 }
 
 pub(super) fn find(ipam: &Ipam, demand: &Demand<'_>) -> Result<Grant, Reason> {
@@ -76,7 +99,7 @@ pub(super) fn find(ipam: &Ipam, demand: &Demand<'_>) -> Result<Grant, Reason> {
         [one, other] if one == other => demand.families = &demand.families[..1],
         _ => {}
     }
-    let mut search = Search { ipam, demand, wanted: None, picks: Vec::with_capacity(2) };
+    let mut search = Search { ipam, demand, wanted: None, picks: Picks::default() };
     search.find_requested_pool()?;
     for wanted in &demand.request.addresses {
         search.pick_requested(wanted)?;
@@ -93,25 +116,29 @@ impl<'a> Search<'a> {
     }
 
     /// The families for which nothing was found so far.
-    pub(super) fn lacking(&self) -> Vec<Family> {
-        let has = |family: &Family| self.picks.iter().any(|(address, _)| Family::of(*address) == *family);
-        self.demand.families.iter().copied().filter(|family| !has(family)).collect()
+    pub(super) fn lacking(&self) -> impl Iterator<Item = Family> + use<'a> {
+        let (picks, families) = (self.picks, self.demand.families);
+        families.iter().copied().filter(move |family| !picks.has(*family))
     }
 
     fn grant(self, reason: Option<Reason>) -> Result<Grant, Reason> {
-        let Self { ipam, demand, mut picks, .. } = self;
+        let Self { ipam, demand, picks, .. } = self;
         if let Some(reason) = &reason
-            && (picks.is_empty() || demand.policy == FamilyPolicy::RequireDualStack)
+            && (picks.iter().next().is_none() || demand.policy == FamilyPolicy::RequireDualStack)
         {
             return Err(reason.clone());
         }
-        picks.sort_by_key(|(address, _)| demand.families.iter().position(|f| *f == Family::of(*address)));
-        let pool = |id: &StockId| ipam.stocks.get(*id).map(|stock| stock.pool.name.clone());
-        Ok(Grant {
-            addresses: picks.iter().map(|(address, _)| *address).collect(),
-            pools: picks.iter().filter_map(|(_, id)| pool(id)).collect(),
+        let of_family = |family: &Family| picks.iter().find(|(address, _)| Family::of(*address) == *family);
+        let mut grant = Grant {
+            addresses: Vec::with_capacity(demand.families.len()),
+            pools: Vec::with_capacity(demand.families.len()),
             missing: reason,
-        })
+        };
+        for (address, id) in demand.families.iter().filter_map(of_family) {
+            grant.addresses.push(address);
+            grant.pools.extend(ipam.stocks.get(id).map(|stock| stock.pool.name.clone()));
+        }
+        Ok(grant)
     }
 
     /// The pool that is asked for.
@@ -148,7 +175,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether the Service can have exactly this address.
-    fn check_address(&self, address: IpAddr) -> Result<(IpAddr, StockId), Reason> {
+    fn check_address(&self, address: IpAddr) -> Result<Pick, Reason> {
         let Demand { owner, sharing, .. } = self.demand;
         let refuse = |problem| Err(Reason::AddressNotInPool { wanted: address.into(), problem });
         let Some((_, (id, _))) = self.ipam.ranges.get(address) else { return refuse(AddressProblem::NoPool) };
@@ -188,7 +215,7 @@ impl<'a> Search<'a> {
     }
 
     /// An address with this end: what is reserved or held for the Service first, then in the order of the pools.
-    fn find_host(&self, host: HostPart) -> Result<(IpAddr, StockId), Reason> {
+    fn find_host(&self, host: HostPart) -> Result<Pick, Reason> {
         if let Some(pick) = self.kept(host.family, Some(host)) {
             return Ok(pick);
         }
@@ -231,22 +258,20 @@ impl<'a> Search<'a> {
 
     /// What is lacking still, from pools: what it gets so far belongs together with the rest.
     fn pick_from_pools(&mut self) -> Result<(), Reason> {
-        let lacking = self.lacking();
-        if lacking.is_empty() {
-            return Ok(());
-        }
+        let families = self.demand.families;
         if self.wanted.is_none()
-            && lacking.len() > 1
-            && let Some(picks) = self.first_pool(&lacking)
+            && families.len() > 1
+            && self.lacking().eq(families.iter().copied())
+            && let Some(picks) = self.first_pool(families)
         {
             self.picks = picks;
             return Ok(());
         }
         let mut missing = Vec::new();
-        for family in lacking {
+        for family in self.lacking() {
             let pick = match self.wanted {
-                Some((id, stock)) => self.pick_in(id, stock, family, &[]),
-                None => self.beside(family).or_else(|| self.first_pool(&[family])?.pop()),
+                Some((id, stock)) => self.pick_in(id, stock, family, &Picks::default()),
+                None => self.beside(family).or_else(|| self.first_pool(&[family])?.iter().next()),
             };
             match pick {
                 Some(pick) => self.picks.push(pick),
@@ -257,13 +282,13 @@ impl<'a> Search<'a> {
     }
 
     /// An address beside those of another family that it has or gets.
-    fn beside(&self, family: Family) -> Option<(IpAddr, StockId)> {
+    fn beside(&self, family: Family) -> Option<Pick> {
         let has = self.demand.has.iter().filter(|address| Family::of(**address) != family);
         let homes = has.filter_map(|address| Some(self.ipam.ranges.get(*address)?.1.0));
-        let ids = self.picks.iter().map(|(_, id)| *id).chain(homes);
+        let ids = self.picks.iter().map(|(_, id)| id).chain(homes);
         for id in ids {
             if let Some(stock) = self.admitting(id)
-                && let Some(pick) = self.pick_in(id, stock, family, &[])
+                && let Some(pick) = self.pick_in(id, stock, family, &Picks::default())
             {
                 return Some(pick);
             }
@@ -272,10 +297,10 @@ impl<'a> Search<'a> {
     }
 
     /// One address of each of `families` from the first pool in turn that has them all.
-    fn first_pool(&self, families: &[Family]) -> Option<Vec<(IpAddr, StockId)>> {
+    fn first_pool(&self, families: &[Family]) -> Option<Picks> {
         let pick_all = |id: StockId| {
             let stock = self.admitting(id)?;
-            let mut picks = Vec::with_capacity(families.len());
+            let mut picks = Picks::default();
             for family in families {
                 picks.push(self.pick_in(id, stock, *family, &picks)?);
             }
@@ -285,7 +310,7 @@ impl<'a> Search<'a> {
         let open = open.find_map(|rank| Some((rank, pick_all(rank.2)?)));
         let Some(sharing) = self.demand.sharing else { return open.map(|(_, picks)| picks) };
         // Pools without a free address may have one that can be shared.
-        let mut best: Option<(Ranked, Vec<_>)> = open.map(|(rank, picks)| (rank.clone(), picks));
+        let mut best: Option<(Ranked, Picks)> = open.map(|(rank, picks)| (rank.clone(), picks));
         let mut next = 0;
         while let Some(id) = self.ipam.shared_from(&sharing.key, next) {
             next = id.saturating_add(1);
@@ -306,13 +331,7 @@ impl<'a> Search<'a> {
     }
 
     /// An address of one pool: one to share, else the one that is next in turn. `others` come from it as well.
-    pub(super) fn pick_in(
-        &self,
-        id: StockId,
-        stock: &Stock,
-        family: Family,
-        others: &[(IpAddr, StockId)],
-    ) -> Option<(IpAddr, StockId)> {
+    pub(super) fn pick_in(&self, id: StockId, stock: &Stock, family: Family, others: &Picks) -> Option<Pick> {
         let shared =
             || self.shared_in(id, stock, family).find(|address| !self.exceeds(id, stock, *address, others));
         let address = self.demand.sharing.and_then(|_| shared());

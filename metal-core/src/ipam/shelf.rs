@@ -97,7 +97,6 @@ impl Shelf {
             self.busy.insert(bits);
             self.close_word(bits);
             if let Some((start, last)) = self.segment_of(index, bits)
-                && self.open.contains(&start)
                 // Mostly the next one is free.
                 && self.free_from(bits, last).is_none()
                 && self.free_from(start.1, last).is_none()

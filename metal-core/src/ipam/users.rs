@@ -1,7 +1,11 @@
 //! Who has which address, alone or together with others.
 
-use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
-use core::net::IpAddr;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{
+    hash::Hash,
+    mem,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use foldhash::fast::FixedState;
 use hashbrown::hash_map::{Entry, HashMap};
@@ -12,17 +16,25 @@ use crate::{
     sharing::{Backend, Port, Sharing, SharingProblem},
 };
 
-/// The addresses in use, in no order.
+/// The addresses in use, in no order. Two maps, so that IPv4 addresses take no more room than they need.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Users {
-    by_address: HashMap<IpAddr, User, FixedState>,
+    v4: HashMap<Ipv4Addr, User, FixedState>,
+    v6: HashMap<Ipv6Addr, User, FixedState>,
 }
 
-/// Who has an address. Most have one alone, so that case is small.
+/// Who has an address. Most Services do not share, so that case is small.
 #[derive(Clone, Debug)]
 enum User {
-    One { owner: ObjectKey, sharing: Option<Box<Sharing>> },
-    Many(Box<Party>),
+    Alone(ObjectKey),
+    Shared(Box<Shared>),
+}
+
+/// Who has an address that can be shared.
+#[derive(Clone, Debug)]
+enum Shared {
+    One(ObjectKey, Sharing),
+    Many(Party),
 }
 
 /// Services that share an address.
@@ -41,7 +53,7 @@ struct Party {
 pub(super) struct Joined {
     /// Nobody had it before.
     pub(super) is_first: bool,
-    /// Nobody of its namespace had it before.
+    /// Nobody of its namespace had it before, if that was asked.
     pub(super) is_first_of_namespace: bool,
     /// The key by which it could be shared before.
     pub(super) former_key: Option<Arc<str>>,
@@ -52,22 +64,32 @@ pub(super) struct Joined {
 pub(super) struct Left {
     /// Nobody has it now.
     pub(super) is_last: bool,
-    /// Nobody of its namespace has it now.
+    /// Nobody of its namespace has it now, if that was asked.
     pub(super) is_last_of_namespace: bool,
     /// The key by which it could be shared, when nobody has it now.
     pub(super) former_key: Option<Arc<str>>,
 }
 
 impl Users {
+    fn get(&self, address: IpAddr) -> Option<&User> {
+        match address {
+            IpAddr::V4(address) => self.v4.get(&address),
+            IpAddr::V6(address) => self.v6.get(&address),
+        }
+    }
+
     pub(super) fn is_used(&self, address: IpAddr) -> bool {
-        self.by_address.contains_key(&address)
+        self.get(address).is_some()
     }
 
     /// Who has `address`, by name.
     pub(super) fn owners(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
-        let (one, many) = match self.by_address.get(&address) {
-            Some(User::One { owner, .. }) => (Some(owner), None),
-            Some(User::Many(party)) => (None, Some(party)),
+        let (one, many) = match self.get(address) {
+            Some(User::Alone(owner)) => (Some(owner), None),
+            Some(User::Shared(shared)) => match &**shared {
+                Shared::One(owner, _) => (Some(owner), None),
+                Shared::Many(party) => (None, Some(party)),
+            },
             None => (None, None),
         };
         let many = many.into_iter().flat_map(|party| &party.members).map(|(owner, _)| owner);
@@ -76,7 +98,7 @@ impl Users {
 
     /// Whether a Service of `namespace` has `address`.
     pub(super) fn has_namespace(&self, address: IpAddr, namespace: &str) -> bool {
-        self.by_address.get(&address).is_some_and(|user| user.has_namespace(namespace))
+        self.get(address).is_some_and(|user| user.has_namespace(namespace))
     }
 
     /// What keeps `owner` from having `address` together with the others that have it.
@@ -86,97 +108,129 @@ impl Users {
         owner: &ObjectKey,
         sharing: Option<&Sharing>,
     ) -> Option<Conflict> {
-        self.by_address.get(&address)?.conflict(owner, sharing)
+        self.get(address)?.conflict(owner, sharing)
     }
 
     /// The key by which `address` is shared, or could be.
     pub(super) fn key(&self, address: IpAddr) -> Option<&Arc<str>> {
-        self.by_address.get(&address)?.key()
+        self.get(address)?.key()
     }
 
-    /// Lets `owner` have `address` as well.
+    /// Lets `owner` have `address` as well; looks for others of its namespace only if that `counts`.
     pub(super) fn join(
         &mut self,
         address: IpAddr,
         owner: &ObjectKey,
         sharing: Option<&Sharing>,
+        counts: bool,
     ) -> Result<Joined, Conflict> {
-        match self.by_address.entry(address) {
-            Entry::Vacant(entry) => {
-                entry.insert(User::one(owner, sharing));
-                Ok(Joined { is_first: true, is_first_of_namespace: true, former_key: None })
-            }
-            Entry::Occupied(mut entry) => {
-                let user = entry.get_mut();
-                if let Some(conflict) = user.conflict(owner, sharing) {
-                    return Err(conflict);
-                }
-                let is_first_of_namespace = !user.has_namespace(&owner.namespace);
-                let former_key = user.key().cloned();
-                user.join(owner, sharing);
-                Ok(Joined { is_first: false, is_first_of_namespace, former_key })
-            }
+        match address {
+            IpAddr::V4(address) => join(self.v4.entry(address), owner, sharing, counts),
+            IpAddr::V6(address) => join(self.v6.entry(address), owner, sharing, counts),
         }
     }
 
-    /// Takes `address` from `owner`, if it has it.
-    pub(super) fn leave(&mut self, address: IpAddr, owner: &ObjectKey) -> Option<Left> {
-        let Entry::Occupied(mut entry) = self.by_address.entry(address) else { return None };
-        match entry.get_mut() {
-            User::One { owner: only, .. } if only == owner => {
-                let former_key = entry.remove().key().cloned();
-                Some(Left { is_last: true, is_last_of_namespace: true, former_key })
-            }
-            User::One { .. } => None,
-            User::Many(party) => {
-                if !party.remove(owner) {
-                    return None;
-                }
-                if let [(last, ports)] = &*party.members {
-                    let (key, backend, ports) = (party.key.clone(), party.backend.clone(), ports.clone());
-                    let sharing = Some(Box::new(Sharing { key, backend, ports }));
-                    *entry.get_mut() = User::One { owner: last.clone(), sharing };
-                }
-                let is_last_of_namespace = !entry.get().has_namespace(&owner.namespace);
-                Some(Left { is_last: false, is_last_of_namespace, former_key: None })
-            }
+    /// Takes `address` from `owner`, if it has it; looks for others of its namespace only if that `counts`.
+    pub(super) fn leave(&mut self, address: IpAddr, owner: &ObjectKey, counts: bool) -> Option<Left> {
+        match address {
+            IpAddr::V4(address) => leave(self.v4.entry(address), owner, counts),
+            IpAddr::V6(address) => leave(self.v6.entry(address), owner, counts),
         }
     }
 }
 
+fn join<K: Hash>(
+    entry: Entry<'_, K, User, FixedState>,
+    owner: &ObjectKey,
+    sharing: Option<&Sharing>,
+    counts: bool,
+) -> Result<Joined, Conflict> {
+    match entry {
+        Entry::Vacant(entry) => {
+            entry.insert(User::one(owner, sharing));
+            Ok(Joined { is_first: true, is_first_of_namespace: true, former_key: None })
+        }
+        Entry::Occupied(mut entry) => {
+            let user = entry.get_mut();
+            if let Some(conflict) = user.conflict(owner, sharing) {
+                return Err(conflict);
+            }
+            let is_first_of_namespace = counts && !user.has_namespace(&owner.namespace);
+            let former_key = user.key().cloned();
+            user.join(owner, sharing);
+            Ok(Joined { is_first: false, is_first_of_namespace, former_key })
+        }
+    }
+}
+
+fn leave<K: Hash>(entry: Entry<'_, K, User, FixedState>, owner: &ObjectKey, counts: bool) -> Option<Left> {
+    let Entry::Occupied(mut entry) = entry else { return None };
+    if entry.get().is_only(owner) {
+        let former_key = entry.remove().key().cloned();
+        return Some(Left { is_last: true, is_last_of_namespace: true, former_key });
+    }
+    let User::Shared(shared) = entry.get_mut() else { return None };
+    let Shared::Many(party) = &mut **shared else { return None };
+    if !party.remove(owner) {
+        return None;
+    }
+    if let [(last, ports)] = &*party.members {
+        let (key, backend, ports) = (party.key.clone(), party.backend.clone(), ports.clone());
+        **shared = Shared::One(last.clone(), Sharing { key, backend, ports });
+    }
+    let is_last_of_namespace = counts && !entry.get().has_namespace(&owner.namespace);
+    Some(Left { is_last: false, is_last_of_namespace, former_key: None })
+}
+
 impl User {
     fn one(owner: &ObjectKey, sharing: Option<&Sharing>) -> Self {
-        Self::One { owner: owner.clone(), sharing: sharing.cloned().map(Box::new) }
+        match sharing {
+            None => Self::Alone(owner.clone()),
+            Some(sharing) => Self::Shared(Box::new(Shared::One(owner.clone(), sharing.clone()))),
+        }
+    }
+
+    fn is_only(&self, owner: &ObjectKey) -> bool {
+        match self {
+            Self::Alone(only) => only == owner,
+            Self::Shared(shared) => matches!(&**shared, Shared::One(only, _) if only == owner),
+        }
     }
 
     fn key(&self) -> Option<&Arc<str>> {
-        match self {
-            Self::One { sharing, .. } => sharing.as_ref().map(|sharing| &sharing.key),
-            Self::Many(party) => Some(&party.key),
-        }
+        let Self::Shared(shared) = self else { return None };
+        Some(match &**shared {
+            Shared::One(_, sharing) => &sharing.key,
+            Shared::Many(party) => &party.key,
+        })
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
-        match self {
-            Self::One { owner, .. } => &*owner.namespace == namespace,
-            Self::Many(party) => {
-                let place = party.members.partition_point(|(owner, _)| &*owner.namespace < namespace);
-                party.members.get(place).is_some_and(|(owner, _)| &*owner.namespace == namespace)
-            }
-        }
+        let one = match self {
+            Self::Alone(owner) => owner,
+            Self::Shared(shared) => match &**shared {
+                Shared::One(owner, _) => owner,
+                Shared::Many(party) => return party.has_namespace(namespace),
+            },
+        };
+        &*one.namespace == namespace
     }
 
     fn conflict(&self, newcomer: &ObjectKey, sharing: Option<&Sharing>) -> Option<Conflict> {
         let conflict = |by: &ObjectKey, problem| Some(Conflict { by: by.clone(), problem });
-        match self {
-            Self::One { owner, .. } if owner == newcomer => None,
-            Self::One { owner, sharing: other } => match (sharing, other) {
-                (Some(sharing), Some(other)) => {
-                    sharing.conflict(other).and_then(|problem| conflict(owner, problem))
-                }
-                _ => conflict(owner, SharingProblem::NotShared),
-            },
-            Self::Many(party) => {
+        if self.is_only(newcomer) {
+            return None;
+        }
+        let shared = match self {
+            Self::Alone(owner) => return conflict(owner, SharingProblem::NotShared),
+            Self::Shared(shared) => &**shared,
+        };
+        match (shared, sharing) {
+            (Shared::One(owner, _), None) => conflict(owner, SharingProblem::NotShared),
+            (Shared::One(owner, other), Some(sharing)) => {
+                sharing.conflict(other).and_then(|problem| conflict(owner, problem))
+            }
+            (Shared::Many(party), sharing) => {
                 let (first, _) = party.members.iter().find(|(member, _)| member != newcomer)?;
                 let Some(sharing) = sharing else { return conflict(first, SharingProblem::NotShared) };
                 if let Some(problem) = sharing.mismatch(&party.key, &party.backend) {
@@ -190,41 +244,52 @@ impl User {
         }
     }
 
+    /// Adds `newcomer`, which conflicts with nobody.
     fn join(&mut self, newcomer: &ObjectKey, sharing: Option<&Sharing>) {
-        match (&mut *self, sharing) {
-            (Self::One { owner, .. }, _) if owner == newcomer => *self = Self::one(newcomer, sharing),
-            (Self::One { owner, sharing: Some(other) }, Some(sharing)) => {
+        if self.is_only(newcomer) {
+            *self = Self::one(newcomer, sharing);
+            return;
+        }
+        let (Self::Shared(shared), Some(sharing)) = (self, sharing) else {
+            debug_assert!(false, "{newcomer} cannot share");
+            return;
+        };
+        match &mut **shared {
+            Shared::One(owner, other) => {
                 let mut party = Party {
                     key: other.key.clone(),
                     backend: other.backend.clone(),
-                    members: vec![],
-                    ports: vec![],
+                    members: Vec::new(),
+                    ports: Vec::new(),
                 };
                 party.insert(owner, &other.ports);
                 party.insert(newcomer, &sharing.ports);
-                *self = Self::Many(Box::new(party));
+                **shared = Shared::Many(party);
             }
-            (Self::Many(party), Some(sharing)) => {
-                party.remove(newcomer);
-                party.insert(newcomer, &sharing.ports);
-            }
-            // Excluded by `conflict`.
-            (Self::One { .. } | Self::Many(_), None) | (Self::One { sharing: None, .. }, Some(_)) => {
-                debug_assert!(false, "{newcomer} cannot share");
-            }
+            Shared::Many(party) => party.insert(newcomer, &sharing.ports),
         }
     }
 }
 
 impl Party {
+    fn has_namespace(&self, namespace: &str) -> bool {
+        let place = self.members.partition_point(|(owner, _)| &*owner.namespace < namespace);
+        self.members.get(place).is_some_and(|(owner, _)| &*owner.namespace == namespace)
+    }
+
     fn holder(&self, port: Port) -> Option<&ObjectKey> {
         let place = self.ports.binary_search_by_key(&port, |(port, _)| *port).ok()?;
         Some(&self.ports[place].1)
     }
 
+    /// Adds a member, or changes its ports; nobody else has them.
     fn insert(&mut self, owner: &ObjectKey, ports: &Arc<[Port]>) {
-        if let Err(place) = self.members.binary_search_by(|(member, _)| member.cmp(owner)) {
-            self.members.insert(place, (owner.clone(), ports.clone()));
+        match self.members.binary_search_by(|(member, _)| member.cmp(owner)) {
+            Ok(place) => {
+                let former = mem::replace(&mut self.members[place].1, ports.clone());
+                self.free(&former);
+            }
+            Err(place) => self.members.insert(place, (owner.clone(), ports.clone())),
         }
         for port in ports.iter() {
             if let Err(place) = self.ports.binary_search_by_key(port, |(port, _)| *port) {
@@ -236,13 +301,15 @@ impl Party {
     fn remove(&mut self, owner: &ObjectKey) -> bool {
         let Ok(place) = self.members.binary_search_by(|(member, _)| member.cmp(owner)) else { return false };
         let (_, ports) = self.members.remove(place);
-        for port in ports.iter() {
-            if let Ok(place) = self.ports.binary_search_by_key(port, |(port, _)| *port)
-                && self.ports[place].1 == *owner
-            {
+        self.free(&ports);
+        true
+    }
+
+    fn free(&mut self, ports: &[Port]) {
+        for port in ports {
+            if let Ok(place) = self.ports.binary_search_by_key(port, |(port, _)| *port) {
                 self.ports.remove(place);
             }
         }
-        true
     }
 }

@@ -1,3 +1,4 @@
+use metal_core::config::Spec;
 use serde_json::{Value, json};
 
 use super::*;

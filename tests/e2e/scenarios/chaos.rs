@@ -17,6 +17,9 @@ use metal_tests::wait::{ensure, wait_for};
 /// Long enough for a takeover on a busy machine, and all that waited for it.
 const SETTLED: Duration = Duration::from_secs(20);
 const SERVICES: u64 = 24;
+/// How many writes may change nothing: a new leader that takes a decision back before it was written cannot know
+/// that what is there says the same already.
+const VAIN_WRITES: usize = 2;
 /// The pool at its largest has an address for each.
 const WHOLE: &str = "192.168.1.130-192.168.1.153";
 const RANGES: [&str; 4] =
@@ -54,10 +57,11 @@ pub(super) fn random_kills_of_the_controller(world: &mut World) {
         ensure(exact, || format!("{status} with {} Services", services.len()))
     });
     world.daemons.stop_replica(1);
-    // The audit log and the watch are complete once they agree, which they do for good then.
+    // The audit log and the watch both come a little later.
     wait_for("one write for each change", SETTLED, || {
         let (writes, changes) = (writes_to_services(world) - written, history::changes(&history.seen()));
-        ensure(writes == changes, || format!("{writes} writes made {changes} changes"))
+        let vain = writes.checked_sub(changes).ok_or_else(|| format!("{writes} of {changes}"))?;
+        ensure(vain <= VAIN_WRITES, || format!("{writes} writes made {changes} changes"))
     });
     history::check(&history.seen());
 }

@@ -42,7 +42,7 @@ spec:
     for name in ["named", "labelled"] {
         await_outside(world, name);
     }
-    clients.iter().for_each(Curl::goes_on);
+    clients.iter().for_each(|client| client.goes_on(1));
 
     world.client.delete("IPAddressPool", SYSTEM, "by-name");
     world.client.delete("IPAddressPool", SYSTEM, "by-label");
@@ -51,10 +51,16 @@ spec:
         let labels = &service["metadata"]["annotations"]["metallb.io/pool-labels"];
         ensure(labels.as_str().is_some_and(|labels| labels.contains("tier")), || labels.to_string())
     });
-    clients.iter().for_each(Curl::goes_on);
+    clients.iter().for_each(|client| client.goes_on(1));
 
     world.daemons.kill_controller();
     world.daemons.start_controller(&world.plane);
+    for (name, address) in [("named", BY_NAME), ("labelled", BY_LABEL)] {
+        await_outside(world, name);
+        assert_eq!(world.addresses(name), [address]);
+    }
+    clients.iter().for_each(|client| client.goes_on(1));
+
     for node in NODES {
         world.daemons.stop_speaker(node);
         world.daemons.start_speaker(&world.plane, node);
@@ -63,7 +69,8 @@ spec:
             world.await_answer(address, 80);
         }
     }
-    clients.iter().for_each(Curl::goes_on);
+    // A connection that is open while its address moves to another node is reset; the next one is not.
+    clients.iter().for_each(|client| client.goes_on(2));
     for (name, address) in [("named", BY_NAME), ("labelled", BY_LABEL)] {
         await_outside(world, name);
         assert_eq!(world.addresses(name), [address]);
@@ -71,7 +78,7 @@ spec:
         world.await_answer(address, 80);
     }
     let pages: Vec<usize> = clients.into_iter().map(Curl::stop).collect();
-    println!("  {pages:?} pages without a gap");
+    println!("  {pages:?} pages");
 }
 
 fn labelled_pool(range: &str) -> String {
@@ -101,23 +108,30 @@ fn await_outside(world: &World, name: &str) {
 /// A client that fetches a page again and again.
 struct Curl {
     pages: Arc<AtomicUsize>,
-    failures: Arc<Mutex<Vec<String>>>,
+    /// What has failed, and how often in a row by then.
+    failures: Arc<Mutex<Vec<(String, usize)>>>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Curl {
     fn start(address: &'static str) -> Self {
-        let (pages, failures, stop) =
-            <(Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>, Arc<AtomicBool>)>::default();
+        let pages: Arc<AtomicUsize> = Arc::default();
+        let failures: Arc<Mutex<Vec<(String, usize)>>> = Arc::default();
+        let stop: Arc<AtomicBool> = Arc::default();
         let own = (Arc::clone(&pages), Arc::clone(&failures), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let (pages, failures, stop) = own;
+            let mut in_a_row = 0;
             while !stop.load(Ordering::Relaxed) {
                 match probe::get(address, 80) {
-                    Ok(_) => drop(pages.fetch_add(1, Ordering::Relaxed)),
+                    Ok(_) => {
+                        in_a_row = 0;
+                        pages.fetch_add(1, Ordering::Relaxed);
+                    }
                     Err(failure) => {
-                        failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                        in_a_row += 1;
+                        failures.lock().unwrap_or_else(PoisonError::into_inner).push((failure, in_a_row));
                     }
                 }
             }
@@ -125,20 +139,20 @@ impl Curl {
         Self { pages, failures, stop, thread }
     }
 
-    /// More pages come, and none has failed to.
+    /// More pages come, and never have so many in a row failed to.
     #[track_caller]
-    fn goes_on(&self) {
+    fn goes_on(&self, failures_in_a_row: usize) {
         let before = self.pages.load(Ordering::Relaxed);
         wait_for("more pages", SOON, || {
             let pages = self.pages.load(Ordering::Relaxed) - before;
             ensure(pages > 2, || format!("{pages} pages"))
         });
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(failures.is_empty(), "curl did not go on: {failures:?}");
+        let longest = failures.iter().map(|(_, in_a_row)| *in_a_row).max().unwrap_or_default();
+        assert!(longest < failures_in_a_row, "curl did not go on: {failures:?}");
     }
 
     fn stop(self) -> usize {
-        self.goes_on();
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the client's thread");
         self.pages.load(Ordering::Relaxed)

@@ -39,9 +39,10 @@ pub(crate) fn is_capture(file: &[u8]) -> bool {
 /// The messages of all TCP connections with this port on either side.
 pub(crate) fn read(file: &[u8], port: u16) -> Result<Contents> {
     let mut streams = Streams { port, ..Streams::default() };
-    packets(file, |link, packet| match segment(link, packet) {
-        Some((source, destination, tcp)) => streams.take(source, destination, &tcp),
-        None => {}
+    packets(file, |link, packet| {
+        if let Some((source, destination, tcp)) = segment(link, packet) {
+            streams.take(source, destination, &tcp);
+        }
     })?;
     Ok(streams.finish())
 }

@@ -50,6 +50,8 @@ struct World {
 
 /// All that is decided here is decided at the same moment.
 const NOW: Instant = Instant::ZERO;
+/// When something is created that has no time of creation: it is not there yet, and all else is older.
+const TO_COME: i64 = i64::MAX;
 
 impl World {
     fn take(&mut self, change: Change) {
@@ -57,6 +59,7 @@ impl World {
             Change::Service(key, Some(mut service)) => {
                 // Who wrote a status before is no matter of a plan.
                 service.written_by = None;
+                service.created.get_or_insert(TO_COME);
                 self.services.insert(key.clone(), service.clone());
                 // There is a namespace, whether or not it is among the manifests; if it is, it says more later.
                 if self.namespaces.insert(key.namespace.clone()) {
@@ -65,7 +68,8 @@ impl World {
                 }
                 Input::Service(key, Some(service))
             }
-            Change::Config(object, Some(value)) => {
+            Change::Config(object, Some(mut value)) => {
+                value.created.get_or_insert(TO_COME);
                 self.objects.insert(object.clone(), value.clone());
                 Input::Config(object, Some(value))
             }

@@ -19,6 +19,8 @@ pub struct Attribute<'a> {
     /// All of it, header included.
     pub raw: &'a [u8],
     pub(crate) session: Session,
+    /// Nothing is wrong with it.
+    pub(crate) sound: bool,
 }
 
 /// An attribute's type.
@@ -36,6 +38,8 @@ pub struct AttributeIter<'a> {
     /// Of `rest`, in the message.
     pub(crate) offset: usize,
     pub(crate) session: Session,
+    /// Nothing is wrong with any of them.
+    pub(crate) sound: bool,
 }
 
 impl<'a> Attribute<'a> {
@@ -44,8 +48,15 @@ impl<'a> Attribute<'a> {
     /// # Errors
     /// When the flags are wrong for its type, or its value is malformed. What follows from that is said by
     /// [`validate`](crate::validate::validate()).
+    #[inline]
     pub fn value(&self) -> Result<Value<'a>, Fault> {
-        match check(self.code, self.flags, self.bytes, Context::new(&self.session)) {
+        // Where nothing in the UPDATE is wrong, nothing is checked again.
+        let fault = if self.sound {
+            None
+        } else {
+            check(self.code, self.flags, self.bytes, Context::new(&self.session))
+        };
+        match fault {
             None => Ok(Value::read(self.code, self.bytes, &self.session)),
             Some(fault) => Err(fault),
         }
@@ -57,26 +68,38 @@ impl<'a> Iterator for AttributeIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (flags, code, header, len) = read_header(self.rest)?;
-        let (raw, rest) = self.rest.split_at_checked(header + len)?;
+        let Split { flags, code, bytes, raw, rest } = split(self.rest)?;
         let offset = self.offset;
         self.rest = rest;
         self.offset = offset.saturating_add(raw.len());
-        let bytes = raw.get(header..)?;
-        Some(Attribute { flags, code, offset, bytes, raw, session: self.session })
+        let Self { session, sound, .. } = *self;
+        Some(Attribute { flags, code, offset, bytes, raw, session, sound })
     }
 }
 
-/// Flags, type, the length of the header and the length of the value.
+/// The first attribute of a list.
+pub(crate) struct Split<'a> {
+    pub(crate) flags: Flags,
+    pub(crate) code: AttributeCode,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) raw: &'a [u8],
+    pub(crate) rest: &'a [u8],
+}
+
+/// Takes the first attribute off a list; `None` when it is cut off.
 #[inline]
-fn read_header(bytes: &[u8]) -> Option<(Flags, AttributeCode, usize, usize)> {
-    let &[flags, code, len, ..] = bytes else { return None };
-    let flags = Flags(flags);
-    if flags.extended_length() {
-        let low = *bytes.get(3)?;
-        return Some((flags, AttributeCode(code), 4, usize::from(u16::from_be_bytes([len, low]))));
-    }
-    Some((flags, AttributeCode(code), 3, usize::from(len)))
+pub(crate) fn split(list: &[u8]) -> Option<Split<'_>> {
+    let &[flags, code, len, ref after @ ..] = list else { return None };
+    let (flags, code) = (Flags(flags), AttributeCode(code));
+    let (header, len, after) = if flags.extended_length() {
+        let (&low, after) = after.split_first()?;
+        (4, usize::from(u16::from_be_bytes([len, low])), after)
+    } else {
+        (3, usize::from(len), after)
+    };
+    let (bytes, rest) = after.split_at_checked(len)?;
+    let raw = list.get(..header + len)?;
+    Some(Split { flags, code, bytes, raw, rest })
 }
 
 impl Flags {

@@ -16,6 +16,7 @@ pub use community::{
 };
 pub use fault::Fault;
 pub use header::{Attribute, AttributeCode, AttributeIter, Flags};
+pub(crate) use header::{Split, split};
 pub use reach::{MpNlri, MpReach, MpUnreach, NextHop};
 pub use value::{Aggregator, Origin, Value};
-pub(crate) use value::{Context, check, is_host};
+pub(crate) use value::{Context, check, is_host, is_plainly_good};

@@ -61,8 +61,8 @@ pub enum NextHop {
 }
 
 impl<'a> MpReach<'a> {
-    /// Reads the value of the attribute.
-    pub(crate) fn read(bytes: &'a [u8], add_path: Families) -> Result<Self, Fault> {
+    /// Reads the value of the attribute. Prefixes that were `checked` before are not checked again.
+    pub(crate) fn read(bytes: &'a [u8], add_path: Families, checked: bool) -> Result<Self, Fault> {
         let length = Fault::Length { code: AttributeCode::MP_REACH_NLRI, length: bytes.len() };
         let &[afi1, afi2, safi, hop_len, ref rest @ ..] = bytes else { return Err(length) };
         let family = Family::new(Afi(u16::from_be_bytes([afi1, afi2])), Safi(safi));
@@ -75,30 +75,36 @@ impl<'a> MpReach<'a> {
             (true, _, None) | (true, Afi::IPV6, Some(NextHop::V4(_))) => return Err(bad_hop),
             _ => {}
         }
-        let nlri = MpNlri::read(family, nlri, add_path, AttributeCode::MP_REACH_NLRI)?;
+        let nlri = MpNlri::read(family, nlri, add_path, AttributeCode::MP_REACH_NLRI, checked)?;
         let next_hop = next_hop.filter(|_| family.is_understood());
         Ok(Self { family, next_hop, next_hop_bytes, nlri })
     }
 }
 
 impl<'a> MpUnreach<'a> {
-    /// Reads the value of the attribute.
-    pub(crate) fn read(bytes: &'a [u8], add_path: Families) -> Result<Self, Fault> {
+    /// Reads the value of the attribute. Prefixes that were `checked` before are not checked again.
+    pub(crate) fn read(bytes: &'a [u8], add_path: Families, checked: bool) -> Result<Self, Fault> {
         let &[afi1, afi2, safi, ref nlri @ ..] = bytes else {
             return Err(Fault::Length { code: AttributeCode::MP_UNREACH_NLRI, length: bytes.len() });
         };
         let family = Family::new(Afi(u16::from_be_bytes([afi1, afi2])), Safi(safi));
-        let nlri = MpNlri::read(family, nlri, add_path, AttributeCode::MP_UNREACH_NLRI)?;
+        let nlri = MpNlri::read(family, nlri, add_path, AttributeCode::MP_UNREACH_NLRI, checked)?;
         Ok(Self { family, nlri })
     }
 }
 
 impl<'a> MpNlri<'a> {
-    fn read(family: Family, bytes: &'a [u8], add_path: Families, code: AttributeCode) -> Result<Self, Fault> {
+    fn read(
+        family: Family,
+        bytes: &'a [u8],
+        add_path: Families,
+        code: AttributeCode,
+        checked: bool,
+    ) -> Result<Self, Fault> {
         let add_path = add_path.contains(family);
         match (family.is_understood(), family.afi) {
-            (true, Afi::IPV4) => prefixes(bytes, add_path, code).map(Self::Ipv4),
-            (true, Afi::IPV6) => prefixes(bytes, add_path, code).map(Self::Ipv6),
+            (true, Afi::IPV4) => prefixes(bytes, add_path, code, checked).map(Self::Ipv4),
+            (true, Afi::IPV6) => prefixes(bytes, add_path, code, checked).map(Self::Ipv6),
             _ => Ok(Self::Other(bytes)),
         }
     }
@@ -136,7 +142,15 @@ impl NextHop {
     }
 }
 
-fn prefixes<P: Prefix>(bytes: &[u8], add_path: bool, code: AttributeCode) -> Result<Prefixes<'_, P>, Fault> {
+fn prefixes<P: Prefix>(
+    bytes: &[u8],
+    add_path: bool,
+    code: AttributeCode,
+    checked: bool,
+) -> Result<Prefixes<'_, P>, Fault> {
+    if checked {
+        return Ok(Prefixes::checked(bytes, add_path));
+    }
     Prefixes::check(bytes, add_path).map_err(|bad| match bad {
         BadPrefix::TooLong { length, .. } => Fault::PrefixLength { code, length },
         BadPrefix::CutOff { .. } => Fault::PrefixCutOff(code),

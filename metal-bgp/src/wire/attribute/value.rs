@@ -100,8 +100,31 @@ impl Context {
     }
 }
 
-/// What is wrong with an attribute, if anything: whether the peer may send it, then flags, then value.
+/// Whether an attribute as most UPDATEs have it is good. `false` says nothing: [`check`] decides.
 #[inline]
+pub(crate) fn is_plainly_good(code: AttributeCode, flags: Flags, bytes: &[u8], context: Context) -> bool {
+    match (code.0, flags.kind()) {
+        (1, 0x40) => matches!(bytes, [0..=2]),
+        (2, 0x40) => match *bytes {
+            // One AS_SEQUENCE.
+            [2, count @ 1..=u8::MAX, ref asns @ ..]
+                if asns.len() == usize::from(count) * width(context.four_octet) =>
+            {
+                !has_zero(asns, context.four_octet)
+            }
+            _ => false,
+        },
+        (3, 0x40) => matches!(*bytes, [a, _, _, _] if is_host(Ipv4Addr::new(a, 0, 0, 0))),
+        (4, 0x80) => bytes.len() == 4,
+        (5, 0x40) => bytes.len() == 4 && !context.external,
+        (8, 0xc0) => whole::<Community>(bytes),
+        (16, 0xc0) => whole::<ExtendedCommunity>(bytes),
+        (32, 0xc0) => whole::<LargeCommunity>(bytes),
+        _ => false,
+    }
+}
+
+/// What is wrong with an attribute, if anything: whether the peer may send it, then flags, then value.
 pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Context) -> Option<Fault> {
     use AttributeCode as Code;
     match code {
@@ -117,12 +140,12 @@ pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Co
     match code {
         // Wrong flags withdraw the prefixes, for which they have to be readable (RFC 7606 3 j).
         Code::MP_REACH_NLRI => {
-            if let Err(fault) = MpReach::read(bytes, context.add_path) {
+            if let Err(fault) = MpReach::read(bytes, context.add_path, false) {
                 return Some(fault);
             }
         }
         Code::MP_UNREACH_NLRI => {
-            if let Err(fault) = MpUnreach::read(bytes, context.add_path) {
+            if let Err(fault) = MpUnreach::read(bytes, context.add_path, false) {
                 return Some(fault);
             }
         }
@@ -193,8 +216,8 @@ impl<'a> Value<'a> {
             Code::COMMUNITIES => Self::Communities(List::from_wire(bytes)?),
             Code::ORIGINATOR_ID => Self::OriginatorId(address()?),
             Code::CLUSTER_LIST => Self::ClusterList(List::from_wire(bytes)?),
-            Code::MP_REACH_NLRI => Self::MpReach(MpReach::read(bytes, session.add_path).ok()?),
-            Code::MP_UNREACH_NLRI => Self::MpUnreach(MpUnreach::read(bytes, session.add_path).ok()?),
+            Code::MP_REACH_NLRI => Self::MpReach(MpReach::read(bytes, session.add_path, true).ok()?),
+            Code::MP_UNREACH_NLRI => Self::MpUnreach(MpUnreach::read(bytes, session.add_path, true).ok()?),
             Code::EXTENDED_COMMUNITIES => Self::ExtendedCommunities(List::from_wire(bytes)?),
             Code::AS4_PATH => Self::As4Path(AsPath::new(bytes, true)),
             Code::AS4_AGGREGATOR => Self::As4Aggregator(Aggregator::read(bytes, true)?),
@@ -268,17 +291,21 @@ fn check_path(code: AttributeCode, mut bytes: &[u8], four_octet: bool, external:
             2 | 3 => {}
             kind => return Some(Fault::SegmentType { code, kind: *kind }),
         }
-        let zero = if four_octet {
-            asns.as_chunks::<4>().0.contains(&[0; 4])
-        } else {
-            asns.as_chunks::<2>().0.contains(&[0; 2])
-        };
-        if zero {
+        if has_zero(asns, four_octet) {
             return Some(Fault::AsZero(code));
         }
         bytes = rest;
     }
     if bytes.is_empty() { None } else { Some(Fault::SegmentCutOff(code)) }
+}
+
+#[inline]
+fn has_zero(asns: &[u8], four_octet: bool) -> bool {
+    if four_octet {
+        asns.as_chunks::<4>().0.iter().any(|asn| u32::from_be_bytes(*asn) == 0)
+    } else {
+        asns.as_chunks::<2>().0.iter().any(|asn| u16::from_be_bytes(*asn) == 0)
+    }
 }
 
 /// Whether the TLVs fill the attribute, and those of RFC 8669 3 have a length that they may have.

@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::{
     attributes::{Attributes, RawAttribute},
-    emit::{Emit, put_header},
+    emit::{Emit, put_header, put_raw},
     prefix::{Encode, fill},
 };
 use crate::wire::{
@@ -116,30 +116,22 @@ impl Contents {
 
         let attributes = writer.len();
         writer.put(&[0, 0])?;
-        let mut done = Seen::default();
+        // Multiprotocol attributes come first, also those that are kept as bytes.
+        let raw = |code| self.attributes.other.iter().find(move |raw| raw.code == code);
         if let Some(Reach { next_hop, routes }) = &self.mp_reach {
-            done.insert(AttributeCode::MP_REACH_NLRI);
             put_mp(&mut writer, AttributeCode::MP_REACH_NLRI, Some(*next_hop), routes, session)?;
+        } else if let Some(raw) = raw(AttributeCode::MP_REACH_NLRI) {
+            put_raw(&mut writer, raw)?;
         }
         if let Some(routes) = &self.mp_unreach {
-            done.insert(AttributeCode::MP_UNREACH_NLRI);
             put_mp(&mut writer, AttributeCode::MP_UNREACH_NLRI, None, routes, session)?;
+        } else if let Some(raw) = raw(AttributeCode::MP_UNREACH_NLRI) {
+            put_raw(&mut writer, raw)?;
         }
-        let mut emit = Emit {
-            attributes: &self.attributes,
-            next_hop: self.next_hop,
-            session,
-            strict: false,
-            writer: &mut writer,
-            done,
-        };
-        for code in [AttributeCode::MP_REACH_NLRI, AttributeCode::MP_UNREACH_NLRI] {
-            let raw = self.attributes.other.iter().find(|raw| raw.code == code);
-            if let Some(raw) = raw.filter(|_| !done.contains(code)) {
-                emit.raw(raw)?;
-            }
-        }
-        emit.all()?;
+        let mut skip = Seen::default();
+        skip.insert(AttributeCode::MP_REACH_NLRI);
+        skip.insert(AttributeCode::MP_UNREACH_NLRI);
+        Emit::new(&self.attributes, self.next_hop, session, skip, &mut writer).all()?;
         writer.patch_u16(attributes)?;
 
         put(&mut writer, &self.nlri, add_path)?;
@@ -241,6 +233,9 @@ fn put<const LONGEST: usize, P>(
 where
     P: Encode<Longest = [u8; LONGEST]>,
 {
+    if routes.is_empty() {
+        return Ok(());
+    }
     let (len, left) = fill(writer.room(), &mut routes.iter().copied(), None, add_path);
     if left.is_some() {
         return Err(EncodeError::TooLong { limit: writer.limit() });

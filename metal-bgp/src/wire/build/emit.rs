@@ -14,17 +14,34 @@ use crate::wire::{
 
 /// What belongs to an UPDATE besides its attributes proper.
 pub(super) struct Emit<'e, 'o> {
-    pub(super) attributes: &'e Attributes,
-    pub(super) next_hop: Option<Ipv4Addr>,
-    pub(super) session: &'e Session,
-    /// Leave out what an external peer would discard.
-    pub(super) strict: bool,
-    pub(super) writer: &'e mut Writer<'o>,
-    /// What has been written, or must not be.
-    pub(super) done: Seen,
+    attributes: &'e Attributes,
+    next_hop: Option<Ipv4Addr>,
+    session: &'e Session,
+    strict: bool,
+    writer: &'e mut Writer<'o>,
+    /// Types of which the attributes kept as bytes are not written.
+    skip: Seen,
+    /// The type of the next attribute kept as bytes.
+    next_other: u16,
 }
 
-impl Emit<'_, '_> {
+impl<'e, 'o> Emit<'e, 'o> {
+    pub(super) fn new(
+        attributes: &'e Attributes,
+        next_hop: Option<Ipv4Addr>,
+        session: &'e Session,
+        skip: Seen,
+        writer: &'e mut Writer<'o>,
+    ) -> Self {
+        let next_other = next_other(attributes, &skip, 0);
+        Self { attributes, next_hop, session, strict: false, writer, skip, next_other }
+    }
+
+    /// Leaves out what an external peer would discard.
+    pub(super) fn strict(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
     /// Writes all attributes but MP_REACH_NLRI and MP_UNREACH_NLRI.
     pub(super) fn all(mut self) -> Result<(), EncodeError> {
         use AttributeCode as Code;
@@ -34,7 +51,7 @@ impl Emit<'_, '_> {
 
         self.others(Code::ORIGIN)?;
         if let Some(origin) = attributes.origin {
-            self.bytes(Code::ORIGIN, &[origin.code()])?;
+            self.fixed(Code::ORIGIN, [origin.code()])?;
         }
         self.others(Code::AS_PATH)?;
         if let Some(path) = &attributes.as_path {
@@ -42,19 +59,19 @@ impl Emit<'_, '_> {
         }
         self.others(Code::NEXT_HOP)?;
         if let Some(address) = self.next_hop {
-            self.bytes(Code::NEXT_HOP, &address.octets())?;
+            self.fixed(Code::NEXT_HOP, address.octets())?;
         }
         self.others(Code::MULTI_EXIT_DISC)?;
         if let Some(value) = attributes.multi_exit_disc {
-            self.bytes(Code::MULTI_EXIT_DISC, &value.to_be_bytes())?;
+            self.fixed(Code::MULTI_EXIT_DISC, value.to_be_bytes())?;
         }
         self.others(Code::LOCAL_PREF)?;
         if let Some(value) = attributes.local_pref.filter(|_| internal) {
-            self.bytes(Code::LOCAL_PREF, &value.to_be_bytes())?;
+            self.fixed(Code::LOCAL_PREF, value.to_be_bytes())?;
         }
         self.others(Code::ATOMIC_AGGREGATE)?;
         if attributes.atomic_aggregate {
-            self.bytes(Code::ATOMIC_AGGREGATE, &[])?;
+            self.fixed(Code::ATOMIC_AGGREGATE, [])?;
         }
         self.others(Code::AGGREGATOR)?;
         if let Some(aggregator) = attributes.aggregator {
@@ -64,7 +81,7 @@ impl Emit<'_, '_> {
         self.sorted(Code::COMMUNITIES, &attributes.communities)?;
         self.others(Code::ORIGINATOR_ID)?;
         if let Some(id) = attributes.originator_id.filter(|_| internal) {
-            self.bytes(Code::ORIGINATOR_ID, &id.octets())?;
+            self.fixed(Code::ORIGINATOR_ID, id.octets())?;
         }
         self.others(Code::CLUSTER_LIST)?;
         if internal {
@@ -94,55 +111,67 @@ impl Emit<'_, '_> {
         self.sorted(Code::LARGE_COMMUNITIES, &attributes.large_communities)?;
         self.others(Code::ONLY_TO_CUSTOMER)?;
         if let Some(asn) = attributes.only_to_customer {
-            self.bytes(Code::ONLY_TO_CUSTOMER, &asn.to_be_bytes())?;
+            self.fixed(Code::ONLY_TO_CUSTOMER, asn.to_be_bytes())?;
         }
         self.others(Code::PREFIX_SID)?;
         if !attributes.prefix_sid.is_empty() {
             self.bytes(Code::PREFIX_SID, &attributes.prefix_sid)?;
         }
-        self.others_up_to(None)
+        self.others_up_to(NONE)
     }
 
     /// The attributes kept as bytes whose types come before this one.
     #[inline]
     fn others(&mut self, end: AttributeCode) -> Result<(), EncodeError> {
-        if self.attributes.other.is_empty() { Ok(()) } else { self.others_up_to(Some(end)) }
+        let end = u16::from(end.0);
+        if self.next_other < end { self.others_up_to(end) } else { Ok(()) }
     }
 
     #[cold]
-    fn others_up_to(&mut self, end: Option<AttributeCode>) -> Result<(), EncodeError> {
-        loop {
-            let next = self
-                .attributes
-                .other
-                .iter()
-                .filter(|raw| end.is_none_or(|end| raw.code < end) && !self.done.contains(raw.code))
-                .min_by_key(|raw| raw.code);
-            let Some(raw) = next else { return Ok(()) };
-            self.raw(raw)?;
+    fn others_up_to(&mut self, end: u16) -> Result<(), EncodeError> {
+        while self.next_other < end {
+            let code = self.next_other;
+            if let Some(raw) = self.attributes.other.iter().find(|raw| u16::from(raw.code.0) == code) {
+                put_raw(self.writer, raw)?;
+            }
+            self.next_other = next_other(self.attributes, &self.skip, code + 1);
         }
+        Ok(())
     }
 
-    /// An attribute kept as bytes.
-    pub(super) fn raw(&mut self, raw: &RawAttribute) -> Result<(), EncodeError> {
-        self.done.insert(raw.code);
-        let flags = Flags(raw.flags.0 & KEPT_FLAGS);
-        put_header(self.writer, flags, raw.code, raw.value.len())?;
-        self.writer.put(&raw.value)
+    #[inline]
+    fn flags(&mut self, code: AttributeCode) -> Flags {
+        // The same as bytes would be a duplicate.
+        if self.next_other == u16::from(code.0) {
+            self.next_other = next_other(self.attributes, &self.skip, self.next_other + 1);
+        }
+        let kind = code.flags().unwrap_or(Flags::OPTIONAL_TRANSITIVE).0;
+        Flags(if self.attributes.partial.contains(code) { kind | Flags::PARTIAL.0 } else { kind })
     }
 
     #[inline]
     fn header(&mut self, code: AttributeCode, len: usize) -> Result<(), EncodeError> {
-        self.done.insert(code);
-        let kind = code.flags().unwrap_or(Flags::OPTIONAL_TRANSITIVE).0;
-        let partial = if self.attributes.partial.contains(code) { Flags::PARTIAL.0 } else { 0 };
-        put_header(self.writer, Flags(kind | partial), code, len)
+        let flags = self.flags(code);
+        put_header(self.writer, flags, code, len)
     }
 
     #[inline]
     fn bytes(&mut self, code: AttributeCode, bytes: &[u8]) -> Result<(), EncodeError> {
         self.header(code, bytes.len())?;
         self.writer.put(bytes)
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self, code: AttributeCode, value: [u8; N]) -> Result<(), EncodeError> {
+        let flags = self.flags(code);
+        let room = self.writer.take(3 + N)?;
+        if let Some((header, room)) = room.split_first_chunk_mut()
+            && let Some(room) = room.first_chunk_mut()
+        {
+            *header = [flags.0, code.0, u8::try_from(N).unwrap_or(u8::MAX)];
+            *room = value;
+        }
+        Ok(())
     }
 
     fn list<T: Item>(&mut self, code: AttributeCode, list: &[T]) -> Result<(), EncodeError> {
@@ -204,14 +233,26 @@ impl Emit<'_, '_> {
         path: &[PathSegment],
         four_octet: bool,
     ) -> Result<(), EncodeError> {
-        let segments =
-            || path.iter().flat_map(|PathSegment { kind, asns }| asns.chunks(255).map(|asns| (*kind, asns)));
-        let len = segments().map(|(_, asns)| 2 + asns.len() * width(four_octet)).sum();
+        let width = width(four_octet);
+        let len = path
+            .iter()
+            .map(|PathSegment { asns, .. }| asns.len() * width + asns.len().div_ceil(LONGEST) * 2)
+            .sum();
         self.header(code, len)?;
-        for (kind, asns) in segments() {
-            self.writer.put(&[kind.code(), u8::try_from(asns.len()).unwrap_or(u8::MAX)])?;
-            for asn in asns {
-                self.asn(*asn, four_octet)?;
+        for PathSegment { kind, asns } in path {
+            for asns in asns.chunks(LONGEST) {
+                let room = self.writer.take(2 + asns.len() * width)?;
+                let Some((head, room)) = room.split_first_chunk_mut() else { continue };
+                *head = [kind.code(), u8::try_from(asns.len()).unwrap_or(u8::MAX)];
+                if four_octet {
+                    for (asn, room) in asns.iter().zip(room.as_chunks_mut::<4>().0) {
+                        *room = asn.to_be_bytes();
+                    }
+                } else {
+                    for (asn, room) in asns.iter().zip(room.as_chunks_mut::<2>().0) {
+                        *room = u16::try_from(*asn).unwrap_or(AS_TRANS).to_be_bytes();
+                    }
+                }
             }
         }
         Ok(())
@@ -225,6 +266,13 @@ impl Emit<'_, '_> {
             self.writer.put(&u16::try_from(asn).unwrap_or(AS_TRANS).to_be_bytes())
         }
     }
+}
+
+/// The lowest type, from this one on, that is kept as bytes and to be written.
+#[inline]
+fn next_other(attributes: &Attributes, skip: &Seen, from: u16) -> u16 {
+    let codes = attributes.other.iter().map(|raw| raw.code).filter(|code| !skip.contains(*code));
+    codes.map(|code| u16::from(code.0)).filter(|code| *code >= from).min().unwrap_or(NONE)
 }
 
 /// Flags, type and a length of one octet, or of two where it takes them.
@@ -241,6 +289,12 @@ pub(super) fn put_header(
     let len = u16::try_from(len).map_err(|_| EncodeError::FieldTooLong("an attribute"))?;
     let [high, low] = len.to_be_bytes();
     writer.put(&[flags.0 | Flags::EXTENDED_LENGTH.0, code, high, low])
+}
+
+/// An attribute kept as bytes.
+pub(super) fn put_raw(writer: &mut Writer<'_>, raw: &RawAttribute) -> Result<(), EncodeError> {
+    put_header(writer, Flags(raw.flags.0 & KEPT_FLAGS), raw.code, raw.value.len())?;
+    writer.put(&raw.value)
 }
 
 /// Whether a strict receiver would take routes with these attributes; why not, if it would not.
@@ -277,3 +331,8 @@ pub(super) fn acceptable(attributes: &Attributes, session: &Session) -> Result<(
 const fn is_confederation(kind: SegmentKind) -> bool {
     matches!(kind, SegmentKind::ConfedSequence | SegmentKind::ConfedSet)
 }
+
+/// Beyond all types.
+const NONE: u16 = 256;
+/// The most AS numbers of a segment.
+const LONGEST: usize = 255;

@@ -1,6 +1,6 @@
 //! Many prefixes with equal attributes to as few UPDATEs as hold them.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::net::Ipv4Addr;
 
 use super::{
@@ -104,8 +104,7 @@ where
         };
         let block = encode_block(attributes, plain, session)?;
         let mut packer = Self::empty(prefixes, family, session);
-        let mut head = Vec::new();
-        head.resize(HEADER_LEN + FIXED + MP_HEADER + block.len(), 0);
+        let mut head = vec![0; HEADER_LEN + FIXED + MP_HEADER + block.len()];
         let mut writer = Writer::message(&mut head, MessageType::Update)?;
         writer.put(&[0; FIXED])?;
         if plain.is_some() {
@@ -252,20 +251,19 @@ fn encode_block(
     session: &Session,
 ) -> Result<Vec<u8>, EncodeError> {
     let mut scratch = [0; 256];
-    let mut done = Seen::default();
+    let mut skip = Seen::default();
     for code in [AttributeCode::NEXT_HOP, AttributeCode::MP_REACH_NLRI, AttributeCode::MP_UNREACH_NLRI] {
-        done.insert(code);
+        skip.insert(code);
     }
     let write = |out: &mut [u8]| {
         let mut writer = Writer::part(out);
-        Emit { attributes, next_hop, session, strict: true, writer: &mut writer, done }.all()?;
+        Emit::new(attributes, next_hop, session, skip, &mut writer).strict().all()?;
         Ok(writer.len())
     };
     if let Ok(len) = write(&mut scratch) {
         return Ok(scratch.get(..len).unwrap_or_default().into());
     }
-    let mut block = Vec::new();
-    block.resize(usize::from(session.max_length.bytes()), 0);
+    let mut block = vec![0; usize::from(session.max_length.bytes())];
     let len = write(&mut block)?;
     block.truncate(len);
     Ok(block)

@@ -9,27 +9,36 @@ use crate::wire::nlri::{Nlri, PATH_ID, Prefix, Route, mask4, mask6, octets};
 /// A prefix that can be written.
 pub trait Encode: Prefix {
     /// The longest form, with the octet for the length.
-    type Longest: AsRef<[u8]>;
-    /// Length and address, without the bits beyond the length, and how many octets of it count.
-    fn octets(self) -> (Self::Longest, usize);
-    /// The same of a host route; `None` for any other.
-    fn host_octets(self) -> Option<Self::Longest>;
+    type Longest;
+    /// Writes length and address, without the bits beyond the length; how many octets of it count.
+    fn write(self, window: &mut Self::Longest) -> usize;
+    /// Whether it is a host route.
+    fn is_host(self) -> bool;
+    /// Writes a host route.
+    fn write_host(self, window: &mut Self::Longest);
 }
 
 impl Encode for Ipv4Net {
     type Longest = [u8; 5];
 
     #[inline]
-    fn octets(self) -> (Self::Longest, usize) {
-        let length = self.prefix_len();
-        let [a, b, c, d] = (self.addr().to_bits() & mask4(length)).to_be_bytes();
-        ([length, a, b, c, d], 1 + octets(length))
+    fn write(self, window: &mut Self::Longest) -> usize {
+        let [length, address @ ..] = window;
+        *length = self.prefix_len();
+        *address = (self.addr().to_bits() & mask4(self.prefix_len())).to_be_bytes();
+        1 + octets(self.prefix_len())
     }
 
     #[inline]
-    fn host_octets(self) -> Option<Self::Longest> {
-        let [a, b, c, d] = self.addr().octets();
-        (self.prefix_len() == 32).then_some([32, a, b, c, d])
+    fn is_host(self) -> bool {
+        self.prefix_len() == 32
+    }
+
+    #[inline]
+    fn write_host(self, window: &mut Self::Longest) {
+        let [length, address @ ..] = window;
+        *length = 32;
+        *address = self.addr().octets();
     }
 }
 
@@ -37,22 +46,23 @@ impl Encode for Ipv6Net {
     type Longest = [u8; 17];
 
     #[inline]
-    fn octets(self) -> (Self::Longest, usize) {
-        let length = self.prefix_len();
-        let mut longest = [length; 17];
-        if let Some(address) = longest.last_chunk_mut() {
-            *address = (self.addr().to_bits() & mask6(length)).to_be_bytes();
-        }
-        (longest, 1 + octets(length))
+    fn write(self, window: &mut Self::Longest) -> usize {
+        let [length, address @ ..] = window;
+        *length = self.prefix_len();
+        *address = (self.addr().to_bits() & mask6(self.prefix_len())).to_be_bytes();
+        1 + octets(self.prefix_len())
     }
 
     #[inline]
-    fn host_octets(self) -> Option<Self::Longest> {
-        let mut longest = [128; 17];
-        if let Some(address) = longest.last_chunk_mut() {
-            *address = self.addr().octets();
-        }
-        (self.prefix_len() == 128).then_some(longest)
+    fn is_host(self) -> bool {
+        self.prefix_len() == 128
+    }
+
+    #[inline]
+    fn write_host(self, window: &mut Self::Longest) {
+        let [length, address @ ..] = window;
+        *length = 128;
+        *address = self.addr().octets();
     }
 }
 
@@ -72,8 +82,13 @@ where
     if add_path { fill_with_ids(room, routes, first) } else { fill_plain(room, routes, first) }
 }
 
-#[inline]
-fn fill_plain<const LONGEST: usize, R, I>(room: &mut [u8], routes: &mut I, first: Option<R>) -> (usize, Option<R>)
+/// A function of its own, so that it is known that buffer and iterator are apart: the iterator stays in registers.
+#[inline(never)]
+fn fill_plain<const LONGEST: usize, R, I>(
+    room: &mut [u8],
+    routes: &mut I,
+    first: Option<R>,
+) -> (usize, Option<R>)
 where
     R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
     I: Iterator<Item = R>,
@@ -81,33 +96,41 @@ where
     let mut at = 0;
     let mut next = first;
     while let Some(route) = next {
-        let (octets, len) = route.nlri().prefix.octets();
         let Some(rest) = room.get_mut(at..) else { return (at, next) };
+        let prefix = route.nlri().prefix;
         match rest.first_chunk_mut::<LONGEST>() {
             // Writes the longest form, of which the next prefix overwrites what does not count.
-            Some(window) => *window = octets,
-            None => match (rest.get_mut(..len), octets.get(..len)) {
-                (Some(rest), Some(octets)) => rest.copy_from_slice(octets),
-                _ => return (at, next),
+            Some(window) => at += prefix.write(window),
+            None => match put_last(prefix, rest) {
+                Some(len) => at += len,
+                None => return (at, next),
             },
         }
-        at += len;
-        next = routes.next();
         // Runs of host routes, which is what services have, need neither a mask nor a place of their own.
-        if len == LONGEST {
-            let windows = room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0;
-            for window in windows {
-                let Some(host) = next.and_then(|route| route.nlri().prefix.host_octets()) else { break };
-                *window = host;
-                at += LONGEST;
-                next = routes.next();
+        next = 'run: {
+            if prefix.is_host() {
+                for window in room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0 {
+                    let Some(route) = routes.next() else { break 'run None };
+                    let prefix = route.nlri().prefix;
+                    if !prefix.is_host() {
+                        break 'run Some(route);
+                    }
+                    prefix.write_host(window);
+                    at += LONGEST;
+                }
             }
-        }
+            routes.next()
+        };
     }
     (at, None)
 }
 
-fn fill_with_ids<const LONGEST: usize, R, I>(room: &mut [u8], routes: &mut I, first: Option<R>) -> (usize, Option<R>)
+#[inline(never)]
+fn fill_with_ids<const LONGEST: usize, R, I>(
+    room: &mut [u8],
+    routes: &mut I,
+    first: Option<R>,
+) -> (usize, Option<R>)
 where
     R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
     I: Iterator<Item = R>,
@@ -116,17 +139,33 @@ where
     let mut next = first;
     while let Some(route) = next {
         let Nlri { path_id, prefix } = route.nlri();
-        let (octets, len) = prefix.octets();
         let Some((id, rest)) = room.get_mut(at..).and_then(<[u8]>::split_first_chunk_mut::<PATH_ID>) else {
             return (at, next);
         };
-        let (Some(rest), Some(octets)) = (rest.get_mut(..len), octets.get(..len)) else { return (at, next) };
+        let len = match rest.first_chunk_mut::<LONGEST>() {
+            Some(window) => prefix.write(window),
+            None => match put_last(prefix, rest) {
+                Some(len) => len,
+                None => return (at, next),
+            },
+        };
         *id = path_id.unwrap_or_default().to_be_bytes();
-        rest.copy_from_slice(octets);
         at += PATH_ID + len;
         next = routes.next();
     }
     (at, None)
+}
+
+/// A prefix where there is no room for the longest one: its length, or `None` if it does not fit either.
+#[cold]
+fn put_last<const LONGEST: usize, P>(prefix: P, rest: &mut [u8]) -> Option<usize>
+where
+    P: Encode<Longest = [u8; LONGEST]>,
+{
+    let mut window = [0; LONGEST];
+    let len = prefix.write(&mut window);
+    rest.get_mut(..len)?.copy_from_slice(window.get(..len)?);
+    Some(len)
 }
 
 /// Whether a next hop of this address can be used by anybody.

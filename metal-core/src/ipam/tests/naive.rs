@@ -91,7 +91,7 @@ impl Naive {
 
     pub(crate) fn is_usable(pool: &Pool, address: IpAddr) -> bool {
         let is_buggy = address.is_ipv4() && matches!(to_bits(address) & 0xff, 0 | 0xff);
-        !(is_buggy && pool.avoid_buggy_ips) && !pool.exclude.iter().any(|range| range.contains(address))
+        !(is_buggy && pool.avoid_buggy_ips || pool.exclude.iter().any(|range| range.contains(address)))
     }
 
     pub(crate) fn addresses(pool: &Pool, family: Family) -> impl Iterator<Item = IpAddr> {
