@@ -361,8 +361,9 @@ impl Controller {
         if let Some(pool) = self.ipam.pool_of(address).filter(|pool| pool.max_per_namespace.is_some()) {
             self.agenda.wake(&Queue::Quota(pool.name.clone(), owner.namespace.clone()));
         }
-        let sharing = self.services.get(owner).and_then(|record| record.sharing.as_ref());
-        if let Some(sharing) = sharing {
+        // Those who stay have ports to offer.
+        let other = self.ipam.owners(address).next().and_then(|other| self.services.get(other));
+        if let Some(sharing) = other.and_then(|record| record.sharing.as_ref()) {
             self.agenda.wake(&Queue::Key(sharing.key.clone()));
         }
     }
