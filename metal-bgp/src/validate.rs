@@ -85,7 +85,7 @@ impl<'a> Verdict<'a> {
     pub fn findings(&self) -> impl Iterator<Item = Finding<'a>> + use<'a> {
         let update = self.update;
         let stronger = must_not_be_withdrawn(&update);
-        Findings::new(&update).map(move |mut finding| {
+        Findings::of(&update).map(move |mut finding| {
             if stronger && finding.disposition > Disposition::Discard {
                 finding.disposition = Disposition::Reset;
             }
@@ -202,7 +202,7 @@ struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    fn new(update: &Update<'a>) -> impl Iterator<Item = Finding<'a>> + use<'a> {
+    fn of(update: &Update<'a>) -> impl Iterator<Item = Finding<'a>> + use<'a> {
         let list_offset = update.attributes_offset().saturating_sub(2);
         let findings = Self {
             attributes: update.attributes(),

@@ -1,12 +1,12 @@
 //! Many prefixes with equal attributes to as few UPDATEs as hold them.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::net::Ipv4Addr;
 
 use super::{
     attributes::Attributes,
     contents::{close_mp, put_family, put_next_hop},
-    emit::{Emit, acceptable},
+    emit::{acceptable, emit},
     prefix::{Encode, fill, is_host, is_reachable},
 };
 use crate::wire::{
@@ -65,7 +65,7 @@ impl<I: Iterator<Item: Route>> core::fmt::Debug for Packer<I> {
             .field("place", place)
             .field("longest", longest)
             .field("add_path", add_path)
-            .field("first", &first.map(Route::nlri))
+            .field("first", &first.as_ref().map(|route| (route.path_id(), route.prefix())))
             .finish_non_exhaustive()
     }
 }
@@ -104,8 +104,7 @@ where
         };
         let block = encode_block(attributes, plain, session)?;
         let mut packer = Self::empty(prefixes, family, session);
-        let mut head = Vec::new();
-        head.resize(HEADER_LEN + FIXED + MP_HEADER + block.len(), 0);
+        let mut head = vec![0; HEADER_LEN + FIXED + MP_HEADER + block.len()];
         let mut writer = Writer::message(&mut head, MessageType::Update)?;
         writer.put(&[0; FIXED])?;
         if plain.is_some() {
@@ -258,14 +257,13 @@ fn encode_block(
     }
     let write = |out: &mut [u8]| {
         let mut writer = Writer::part(out);
-        Emit::new(attributes, next_hop, session, skip, &mut writer).strict().all()?;
+        emit(&mut writer, attributes, next_hop, session, skip, true)?;
         Ok(writer.len())
     };
     if let Ok(len) = write(&mut scratch) {
         return Ok(scratch.get(..len).unwrap_or_default().into());
     }
-    let mut block = Vec::new();
-    block.resize(usize::from(session.max_length.bytes()), 0);
+    let mut block = vec![0; usize::from(session.max_length.bytes())];
     let len = write(&mut block)?;
     block.truncate(len);
     Ok(block)
