@@ -325,7 +325,7 @@ impl Random {
 
     /// Evenly below `limit`, near enough.
     fn below(&mut self, limit: u32) -> u32 {
-        u32::try_from((self.next() >> 32) * u64::from(limit) >> 32).unwrap_or(0)
+        u32::try_from(((self.next() >> 32) * u64::from(limit)) >> 32).unwrap_or(0)
     }
 
     fn chance(&mut self, percent: u32) -> bool {

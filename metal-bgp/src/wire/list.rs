@@ -28,6 +28,13 @@ pub trait Item: Copy + Sized {
     fn read(bytes: &[u8]) -> Self;
     /// Writes it; `bytes` is [`LEN`](Self::LEN) long.
     fn write(self, bytes: &mut [u8]);
+
+    /// Writes several, one behind the other.
+    fn write_all(items: &[Self], bytes: &mut [u8]) {
+        for (item, bytes) in items.iter().zip(bytes.chunks_exact_mut(Self::LEN)) {
+            item.write(bytes);
+        }
+    }
 }
 
 impl<'a, T: Item> List<'a, T> {

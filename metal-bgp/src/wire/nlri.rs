@@ -45,35 +45,70 @@ impl Prefix for Ipv6Net {
     const OCTETS: usize = 16;
 }
 
-/// What can be announced or withdrawn: a prefix alone, or with its path identifier.
+/// What can be announced or withdrawn: a prefix alone, or with its path identifier. References to them too, which
+/// is the fastest way through a slice.
 pub trait Route: Copy {
     /// The prefix.
     type Prefix: Prefix;
-    /// The route on the wire. A prefix alone has no path identifier; where they are in use it gets 0.
-    fn nlri(self) -> Nlri<Self::Prefix>;
+    /// The prefix.
+    fn prefix(&self) -> &Self::Prefix;
+    /// The path identifier. A prefix alone has none; where they are in use it gets 0.
+    fn path_id(&self) -> Option<u32>;
 }
 
 impl<P: Prefix> Route for Nlri<P> {
     type Prefix = P;
+
     #[inline]
-    fn nlri(self) -> Self {
-        self
+    fn prefix(&self) -> &P {
+        &self.prefix
+    }
+
+    #[inline]
+    fn path_id(&self) -> Option<u32> {
+        self.path_id
     }
 }
 
 impl Route for Ipv4Net {
     type Prefix = Self;
+
     #[inline]
-    fn nlri(self) -> Nlri<Self> {
-        Nlri { path_id: None, prefix: self }
+    fn prefix(&self) -> &Self {
+        self
+    }
+
+    #[inline]
+    fn path_id(&self) -> Option<u32> {
+        None
     }
 }
 
 impl Route for Ipv6Net {
     type Prefix = Self;
+
     #[inline]
-    fn nlri(self) -> Nlri<Self> {
-        Nlri { path_id: None, prefix: self }
+    fn prefix(&self) -> &Self {
+        self
+    }
+
+    #[inline]
+    fn path_id(&self) -> Option<u32> {
+        None
+    }
+}
+
+impl<R: Route> Route for &R {
+    type Prefix = R::Prefix;
+
+    #[inline]
+    fn prefix(&self) -> &Self::Prefix {
+        (**self).prefix()
+    }
+
+    #[inline]
+    fn path_id(&self) -> Option<u32> {
+        (**self).path_id()
     }
 }
 

@@ -15,14 +15,22 @@ extern crate alloc;
 
 mod bump;
 
-use alloc::vec::Vec;
 use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     panic::PanicInfo,
 };
 
+use ipnet::Ipv4Net;
 use metal_arp::{Announcer, Input, Output, Packet, ndp};
-use metal_bgp::wire::frame::{Frame, MaxLength, MessageType};
+use metal_bgp::{
+    validate::validate,
+    wire::{
+        Attributes, Message, Packer, Safi, Session,
+        attribute::NextHop,
+        build::Originate,
+        frame::{Frame, MaxLength},
+    },
+};
 use metal_core::{Instant, Timers, drain, machine::Machine};
 
 #[global_allocator]
@@ -88,9 +96,17 @@ fn arp_works() -> bool {
 }
 
 fn bgp_works() -> bool {
-    let mut bytes = Vec::new();
-    if let Ok(frame) = Frame::new(MessageType::Keepalive, &[], MaxLength::Standard) {
-        frame.emit(&mut bytes);
-    }
-    Frame::parse(&bytes, MaxLength::Standard).is_ok_and(|frame| frame.kind() == MessageType::Keepalive)
+    let session = Session { four_octet_as: true, ..Session::default() };
+    let attributes = Attributes::originate(Originate::External { own_as: 64_512 });
+    let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let prefixes = [Ipv4Net::from(Ipv4Addr::new(198, 51, 100, 7))];
+    let Ok(mut packer) = Packer::announce(&attributes, next_hop, Safi::UNICAST, prefixes, &session) else {
+        return false;
+    };
+    let mut buffer = [0; 4_096];
+    let Ok(Some(len)) = packer.write(&mut buffer) else { return false };
+    let message = buffer.get(..len).unwrap_or_default();
+    let Ok(frame) = Frame::parse(message, MaxLength::Standard) else { return false };
+    let Ok(Message::Update(update)) = Message::parse(&frame, &session) else { return false };
+    validate(&update).disposition().is_none() && update.nlri().map(|nlri| nlri.prefix).eq(prefixes)
 }

@@ -139,6 +139,13 @@ impl Item for Community {
     fn write(self, bytes: &mut [u8]) {
         write(bytes, self.0.to_be_bytes());
     }
+
+    #[inline]
+    fn write_all(items: &[Self], bytes: &mut [u8]) {
+        for (item, bytes) in items.iter().zip(bytes.as_chunks_mut::<4>().0) {
+            *bytes = item.0.to_be_bytes();
+        }
+    }
 }
 
 impl Item for Ipv4Addr {

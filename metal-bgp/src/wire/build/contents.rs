@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::{
     attributes::{Attributes, RawAttribute},
-    emit::{Emit, put_header, put_raw},
+    emit::{emit, put_header, put_raw},
     prefix::{Encode, fill},
 };
 use crate::wire::{
@@ -131,7 +131,7 @@ impl Contents {
         let mut skip = Seen::default();
         skip.insert(AttributeCode::MP_REACH_NLRI);
         skip.insert(AttributeCode::MP_UNREACH_NLRI);
-        Emit::new(&self.attributes, self.next_hop, session, skip, &mut writer).all()?;
+        emit(&mut writer, &self.attributes, self.next_hop, session, skip, false)?;
         writer.patch_u16(attributes)?;
 
         put(&mut writer, &self.nlri, add_path)?;
@@ -236,7 +236,7 @@ where
     if routes.is_empty() {
         return Ok(());
     }
-    let (len, left) = fill(writer.room(), &mut routes.iter().copied(), None, add_path);
+    let (len, left) = fill(writer.room(), &mut routes.iter(), None, add_path);
     if left.is_some() {
         return Err(EncodeError::TooLong { limit: writer.limit() });
     }

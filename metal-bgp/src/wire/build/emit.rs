@@ -12,42 +12,43 @@ use crate::wire::{
     writer::Writer,
 };
 
-/// What belongs to an UPDATE besides its attributes proper.
-pub(super) struct Emit<'e, 'o> {
+/// Writes all attributes but MP_REACH_NLRI and MP_UNREACH_NLRI. Attributes kept as bytes are not written where they
+/// are in `skip`; `strict` leaves out what an external peer would discard.
+pub(super) fn emit(
+    writer: &mut Writer<'_>,
+    attributes: &Attributes,
+    next_hop: Option<Ipv4Addr>,
+    session: &Session,
+    skip: Seen,
+    strict: bool,
+) -> Result<(), EncodeError> {
+    let next_other = next_other(attributes, &skip, 0);
+    let internal = !strict || session.peer == Peer::Internal;
+    let four_octet = session.four_octet_as;
+    if next_other == NONE {
+        Emit::<false> { attributes, next_hop, four_octet, internal, writer, skip, next_other }.all()
+    } else {
+        Emit::<true> { attributes, next_hop, four_octet, internal, writer, skip, next_other }.all()
+    }
+}
+
+/// With or without attributes kept as bytes.
+struct Emit<'e, 'o, const OTHERS: bool> {
     attributes: &'e Attributes,
     next_hop: Option<Ipv4Addr>,
-    session: &'e Session,
-    strict: bool,
+    four_octet: bool,
+    internal: bool,
     writer: &'e mut Writer<'o>,
-    /// Types of which the attributes kept as bytes are not written.
     skip: Seen,
     /// The type of the next attribute kept as bytes.
     next_other: u16,
 }
 
-impl<'e, 'o> Emit<'e, 'o> {
-    pub(super) fn new(
-        attributes: &'e Attributes,
-        next_hop: Option<Ipv4Addr>,
-        session: &'e Session,
-        skip: Seen,
-        writer: &'e mut Writer<'o>,
-    ) -> Self {
-        let next_other = next_other(attributes, &skip, 0);
-        Self { attributes, next_hop, session, strict: false, writer, skip, next_other }
-    }
-
-    /// Leaves out what an external peer would discard.
-    pub(super) fn strict(self) -> Self {
-        Self { strict: true, ..self }
-    }
-
-    /// Writes all attributes but MP_REACH_NLRI and MP_UNREACH_NLRI.
-    pub(super) fn all(mut self) -> Result<(), EncodeError> {
+impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
+    fn all(mut self) -> Result<(), EncodeError> {
         use AttributeCode as Code;
         let attributes = self.attributes;
-        let four_octet = self.session.four_octet_as;
-        let internal = !self.strict || self.session.peer == Peer::Internal;
+        let (four_octet, internal) = (self.four_octet, self.internal);
 
         self.others(Code::ORIGIN)?;
         if let Some(origin) = attributes.origin {
@@ -117,14 +118,14 @@ impl<'e, 'o> Emit<'e, 'o> {
         if !attributes.prefix_sid.is_empty() {
             self.bytes(Code::PREFIX_SID, &attributes.prefix_sid)?;
         }
-        self.others_up_to(NONE)
+        if OTHERS { self.others_up_to(NONE) } else { Ok(()) }
     }
 
     /// The attributes kept as bytes whose types come before this one.
     #[inline]
     fn others(&mut self, end: AttributeCode) -> Result<(), EncodeError> {
         let end = u16::from(end.0);
-        if self.next_other < end { self.others_up_to(end) } else { Ok(()) }
+        if OTHERS && self.next_other < end { self.others_up_to(end) } else { Ok(()) }
     }
 
     #[cold]
@@ -142,7 +143,7 @@ impl<'e, 'o> Emit<'e, 'o> {
     #[inline]
     fn flags(&mut self, code: AttributeCode) -> Flags {
         // The same as bytes would be a duplicate.
-        if self.next_other == u16::from(code.0) {
+        if OTHERS && self.next_other == u16::from(code.0) {
             self.next_other = next_other(self.attributes, &self.skip, self.next_other + 1);
         }
         let kind = code.flags().unwrap_or(Flags::OPTIONAL_TRANSITIVE).0;
@@ -181,9 +182,7 @@ impl<'e, 'o> Emit<'e, 'o> {
         let len = list.len().saturating_mul(T::LEN);
         self.header(code, len)?;
         let room = self.writer.take(len)?;
-        for (item, room) in list.iter().zip(room.chunks_exact_mut(T::LEN)) {
-            item.write(room);
-        }
+        T::write_all(list, room);
         Ok(())
     }
 
@@ -234,10 +233,11 @@ impl<'e, 'o> Emit<'e, 'o> {
         four_octet: bool,
     ) -> Result<(), EncodeError> {
         let width = width(four_octet);
-        let len = path
-            .iter()
-            .map(|PathSegment { asns, .. }| asns.len() * width + asns.len().div_ceil(LONGEST) * 2)
-            .sum();
+        let octets = |asns: &[u32]| asns.len() * width + asns.len().div_ceil(LONGEST) * 2;
+        let len = match path {
+            [PathSegment { asns, .. }] => octets(asns),
+            path => path.iter().map(|segment| octets(&segment.asns)).sum(),
+        };
         self.header(code, len)?;
         for PathSegment { kind, asns } in path {
             for asns in asns.chunks(LONGEST) {

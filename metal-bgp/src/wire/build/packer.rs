@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 use super::{
     attributes::Attributes,
     contents::{close_mp, put_family, put_next_hop},
-    emit::{Emit, acceptable},
+    emit::{acceptable, emit},
     prefix::{Encode, fill, is_host, is_reachable},
 };
 use crate::wire::{
@@ -65,7 +65,7 @@ impl<I: Iterator<Item: Route>> core::fmt::Debug for Packer<I> {
             .field("place", place)
             .field("longest", longest)
             .field("add_path", add_path)
-            .field("first", &first.map(Route::nlri))
+            .field("first", &first.as_ref().map(|route| (route.path_id(), route.prefix())))
             .finish_non_exhaustive()
     }
 }
@@ -257,7 +257,7 @@ fn encode_block(
     }
     let write = |out: &mut [u8]| {
         let mut writer = Writer::part(out);
-        Emit::new(attributes, next_hop, session, skip, &mut writer).strict().all()?;
+        emit(&mut writer, attributes, next_hop, session, skip, true)?;
         Ok(writer.len())
     };
     if let Ok(len) = write(&mut scratch) {

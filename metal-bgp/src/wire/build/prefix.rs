@@ -4,25 +4,25 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::wire::nlri::{Nlri, PATH_ID, Prefix, Route, mask4, mask6, octets};
+use crate::wire::nlri::{PATH_ID, Prefix, Route, mask4, mask6, octets};
 
 /// A prefix that can be written.
 pub trait Encode: Prefix {
     /// The longest form, with the octet for the length.
     type Longest;
     /// Writes length and address, without the bits beyond the length; how many octets of it count.
-    fn write(self, window: &mut Self::Longest) -> usize;
+    fn write(&self, window: &mut Self::Longest) -> usize;
     /// Whether it is a host route.
-    fn is_host(self) -> bool;
+    fn is_host(&self) -> bool;
     /// Writes a host route.
-    fn write_host(self, window: &mut Self::Longest);
+    fn write_host(&self, window: &mut Self::Longest);
 }
 
 impl Encode for Ipv4Net {
     type Longest = [u8; 5];
 
     #[inline]
-    fn write(self, window: &mut Self::Longest) -> usize {
+    fn write(&self, window: &mut Self::Longest) -> usize {
         let [length, address @ ..] = window;
         *length = self.prefix_len();
         *address = (self.addr().to_bits() & mask4(self.prefix_len())).to_be_bytes();
@@ -30,12 +30,12 @@ impl Encode for Ipv4Net {
     }
 
     #[inline]
-    fn is_host(self) -> bool {
+    fn is_host(&self) -> bool {
         self.prefix_len() == 32
     }
 
     #[inline]
-    fn write_host(self, window: &mut Self::Longest) {
+    fn write_host(&self, window: &mut Self::Longest) {
         let [length, address @ ..] = window;
         *length = 32;
         *address = self.addr().octets();
@@ -46,7 +46,7 @@ impl Encode for Ipv6Net {
     type Longest = [u8; 17];
 
     #[inline]
-    fn write(self, window: &mut Self::Longest) -> usize {
+    fn write(&self, window: &mut Self::Longest) -> usize {
         let [length, address @ ..] = window;
         *length = self.prefix_len();
         *address = (self.addr().to_bits() & mask6(self.prefix_len())).to_be_bytes();
@@ -54,12 +54,12 @@ impl Encode for Ipv6Net {
     }
 
     #[inline]
-    fn is_host(self) -> bool {
+    fn is_host(&self) -> bool {
         self.prefix_len() == 128
     }
 
     #[inline]
-    fn write_host(self, window: &mut Self::Longest) {
+    fn write_host(&self, window: &mut Self::Longest) {
         let [length, address @ ..] = window;
         *length = 128;
         *address = self.addr().octets();
@@ -97,25 +97,23 @@ where
     let mut next = first;
     while let Some(route) = next {
         let Some(rest) = room.get_mut(at..) else { return (at, next) };
-        let prefix = route.nlri().prefix;
         match rest.first_chunk_mut::<LONGEST>() {
             // Writes the longest form, of which the next prefix overwrites what does not count.
-            Some(window) => at += prefix.write(window),
-            None => match put_last(prefix, rest) {
+            Some(window) => at += route.prefix().write(window),
+            None => match put_last(route.prefix(), rest) {
                 Some(len) => at += len,
                 None => return (at, next),
             },
         }
         // Runs of host routes, which is what services have, need neither a mask nor a place of their own.
         next = 'run: {
-            if prefix.is_host() {
+            if route.prefix().is_host() && routes.size_hint().1 != Some(0) {
                 for window in room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0 {
                     let Some(route) = routes.next() else { break 'run None };
-                    let prefix = route.nlri().prefix;
-                    if !prefix.is_host() {
+                    if !route.prefix().is_host() {
                         break 'run Some(route);
                     }
-                    prefix.write_host(window);
+                    route.prefix().write_host(window);
                     at += LONGEST;
                 }
             }
@@ -138,7 +136,7 @@ where
     let mut at = 0;
     let mut next = first;
     while let Some(route) = next {
-        let Nlri { path_id, prefix } = route.nlri();
+        let prefix = route.prefix();
         let Some((id, rest)) = room.get_mut(at..).and_then(<[u8]>::split_first_chunk_mut::<PATH_ID>) else {
             return (at, next);
         };
@@ -149,7 +147,7 @@ where
                 None => return (at, next),
             },
         };
-        *id = path_id.unwrap_or_default().to_be_bytes();
+        *id = route.path_id().unwrap_or_default().to_be_bytes();
         at += PATH_ID + len;
         next = routes.next();
     }
@@ -158,7 +156,7 @@ where
 
 /// A prefix where there is no room for the longest one: its length, or `None` if it does not fit either.
 #[cold]
-fn put_last<const LONGEST: usize, P>(prefix: P, rest: &mut [u8]) -> Option<usize>
+fn put_last<const LONGEST: usize, P>(prefix: &P, rest: &mut [u8]) -> Option<usize>
 where
     P: Encode<Longest = [u8; LONGEST]>,
 {
