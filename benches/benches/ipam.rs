@@ -174,7 +174,7 @@ fn shared_addresses(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ipam");
     for used in [1_000, 100_000] {
         let owners = owners(used);
-        let sharing: Vec<_> = (0..used).map(by_hundreds).collect();
+        let sharing: Vec<_> = (0..used).map(|index| on_address(index, 100)).collect();
         let mut ipam = one_pool();
         for ((owner, sharing), index) in owners.iter().zip(&sharing).zip(0..) {
             ipam.claim(address(index / 100), owner, Some(sharing)).expect("they share");
@@ -187,10 +187,11 @@ fn shared_addresses(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-fn by_hundreds(index: u32) -> Sharing {
-    let number = u16::try_from(index % 100).expect("below 100") + 1;
+/// How a Service shares its address with so many others.
+fn on_address(index: u32, on_each: u32) -> Sharing {
+    let number = u16::try_from(index % on_each).expect("a port") + 1;
     let ports = [Port { protocol: Protocol::Tcp, number }];
-    Sharing::new(&format!("key-{}", index / 100), Backend::Anywhere, ports).expect("a key")
+    Sharing::new(&format!("key-{}", index / on_each), Backend::Anywhere, ports).expect("a key")
 }
 
 /// What a start takes: claiming what all Services have already; and what the largest edit takes.
@@ -231,13 +232,17 @@ fn memory() {
     let before = resident();
     let ipam = filled(&owners, offsets);
     report("1,000,000 scattered", ipam, before);
-    let before = resident();
-    let mut ipam = one_pool();
-    for (owner, index) in owners.iter().zip(0..) {
-        // The names and ports are kept by the caller as well, but here by nobody else.
-        ipam.claim(address(index / 100), owner, Some(&by_hundreds(index))).expect("they share");
+    for (on_each, what) in
+        [(100, "1,000,000 that share addresses by hundreds"), (1, "1,000,000 that could share, but do not")]
+    {
+        let sharing: Vec<_> = (0..count).map(|index| on_address(index, on_each)).collect();
+        let before = resident();
+        let mut ipam = one_pool();
+        for ((owner, sharing), index) in owners.iter().zip(&sharing).zip(0..) {
+            ipam.claim(address(index / on_each), owner, Some(sharing)).expect("they share");
+        }
+        report(what, ipam, before);
     }
-    report("1,000,000 that share addresses by hundreds", ipam, before);
 }
 
 /// The resident bytes of this process.
