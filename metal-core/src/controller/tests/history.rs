@@ -68,7 +68,7 @@ pub(super) struct PoolWish {
 pub(super) fn deed() -> impl Strategy<Value = Deed> {
     let ask = prop_oneof![
         6 => Just(Ask::Nothing),
-        2 => (0_u8..24).prop_map(Ask::Address),
+        4 => (0_u8..24).prop_map(Ask::Address),
         1 => (0_u8..8).prop_map(Ask::Ending),
         1 => (0_u8..3).prop_map(Ask::Pool),
     ];
@@ -116,8 +116,8 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
         8 => (0_u8..10, wish).prop_map(|(name, wish)| Deed::Apply(name, wish)),
         1 => (0_u8..10).prop_map(Deed::Touch),
         4 => (0_u8..10).prop_map(Deed::Delete),
-        1 => (0_u8..10).prop_map(Deed::Retype),
-        4 => (0_u8..3, pool).prop_map(|(name, pool)| Deed::Pool(name, pool)),
+        3 => (0_u8..10).prop_map(Deed::Retype),
+        3 => (0_u8..3, pool).prop_map(|(name, pool)| Deed::Pool(name, pool)),
         1 => (0_u8..3).prop_map(Deed::RemovePool),
         1 => (0_u8..2, 0_u8..20, 0_u8..3, prop::option::weighted(0.8, 0_u8..12))
             .prop_map(|(name, first, more, whom)| Deed::Reserve(name, first, more, whom)),

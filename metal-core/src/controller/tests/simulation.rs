@@ -191,6 +191,7 @@ fn all_is_well(cluster: &Cluster) -> TestCaseResult {
 
 fn settle(cluster: &mut Cluster) -> TestCaseResult {
     cluster.settle(|cluster| {
+        no_conflicts(cluster)?;
         let before = given(cluster);
         decide(cluster, &before)
     })?;
@@ -236,6 +237,8 @@ proptest! {
     #[test]
     fn addresses_stay_and_are_never_given_twice(history in prop::collection::vec(happening(), 1..60)) {
         let mut cluster = Cluster::new();
+        let addresses = ["192.0.2.0-192.0.2.5", "2001:db8::-2001:db8::2"];
+        cluster.configure(pool_ref("p0"), Some(Spec::Pool(pool_of(&addresses))));
         for happening in history {
             happen(&mut cluster, happening)?;
         }
