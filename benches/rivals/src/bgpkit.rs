@@ -20,7 +20,7 @@ impl Codec for Bgpkit {
         Self
     }
 
-    fn decode<'a>(&mut self, received: &'a Received) -> Option<BgpMessage> {
+    fn decode(&mut self, received: &Received) -> Option<BgpMessage> {
         parse_bgp_message(&mut received.bytes.clone(), false, &AsnLength::Bits32).ok()
     }
 

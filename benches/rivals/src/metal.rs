@@ -119,7 +119,7 @@ impl Codec for Owned {
     }
 
     #[inline]
-    fn decode<'a>(&mut self, received: &'a Received) -> Option<OwnedMessage> {
+    fn decode(&mut self, received: &Received) -> Option<OwnedMessage> {
         Some(match self.0.decode(received)? {
             Message::Open(open) => OwnedMessage::Open(open.into_owned()),
             Message::Update(update) => OwnedMessage::Update(update.to_owned()),
@@ -158,7 +158,7 @@ impl Codec for Values {
         Self(View::new())
     }
 
-    fn decode<'a>(&mut self, received: &'a Received) -> Option<ValueMessage> {
+    fn decode(&mut self, received: &Received) -> Option<ValueMessage> {
         Some(match self.0.decode(received)? {
             Message::Open(open) => ValueMessage::Open(open.into_owned()),
             Message::Update(update) => ValueMessage::Update(Box::new(Contents::of(&update))),

@@ -20,7 +20,7 @@ impl Codec for NetGauze {
         Self(BgpParsingContext::new(true, HashMap::new(), HashMap::new(), true, true, true, true))
     }
 
-    fn decode<'a>(&mut self, received: &'a Received) -> Option<BgpMessage> {
+    fn decode(&mut self, received: &Received) -> Option<BgpMessage> {
         BgpMessage::parse(&mut SliceReader::new(&received.bytes), &mut self.0).ok()
     }
 

@@ -30,7 +30,7 @@ impl Codec for Rustbgpd {
         Self
     }
 
-    fn decode<'a>(&mut self, received: &'a Received) -> Option<Message> {
+    fn decode(&mut self, received: &Received) -> Option<Message> {
         let update = match decode_message(&mut received.bytes.clone(), 4096).ok()? {
             Wire::Update(update) => update,
             other => return Some(Message::Other(other)),

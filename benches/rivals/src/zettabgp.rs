@@ -52,7 +52,7 @@ impl Codec for Zetta {
         Self(session)
     }
 
-    fn decode<'a>(&mut self, received: &'a Received) -> Option<Message> {
+    fn decode(&mut self, received: &Received) -> Option<Message> {
         let (kind, length) = self.0.decode_message_head(&received.bytes).ok()?;
         let body = received.bytes.get(HEADER..HEADER + length)?;
         Some(match kind {

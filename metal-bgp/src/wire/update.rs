@@ -120,7 +120,12 @@ impl<'a> Update<'a> {
     pub fn attributes(&self) -> AttributeIter<'a> {
         let (start, end) = (usize::from(self.layout.attributes), usize::from(self.layout.nlri));
         let rest = self.body.get(start..end).unwrap_or_default();
-        AttributeIter { rest, offset: HEADER_LEN + start, session: self.layout.session, sound: self.layout.sound }
+        AttributeIter {
+            rest,
+            offset: HEADER_LEN + start,
+            session: self.layout.session,
+            sound: self.layout.sound,
+        }
     }
 
     /// The first attribute of this type, which is the one that counts.

@@ -1,14 +1,12 @@
 //! OPEN: octets and values side by side, both ways.
 
+use crate::support::{hex, message, read, to_hex, told};
 use metal_bgp::wire::{
     Afi, Capability, EncodeError, Error, Families, Family, Message, Open, Peer, Session,
-    capability::{
-        AddPathFamily, GracefulRestart, LongLivedFamily, NextHopEncoding, RestartFamily, Role,
-    },
+    capability::{AddPathFamily, GracefulRestart, LongLivedFamily, NextHopEncoding, RestartFamily, Role},
     frame::{MaxLength, MessageType},
     open::{Negotiated, negotiate},
 };
-use crate::support::{hex, message, read, to_hex, told};
 
 const ID: [u8; 4] = [10, 0, 0, 1];
 
@@ -103,7 +101,8 @@ fn capabilities() -> Vec<(&'static str, Capability<'static>)> {
         (
             "47 07 0001 01 80 000e10",
             Capability::LongLivedGracefulRestart(
-                vec![LongLivedFamily { family: Family::IPV4_UNICAST, forwarding: true, stale_time: 3_600 }].into(),
+                vec![LongLivedFamily { family: Family::IPV4_UNICAST, forwarding: true, stale_time: 3_600 }]
+                    .into(),
             ),
         ),
         (
@@ -132,7 +131,8 @@ fn each_capability_both_ways() {
 fn capabilities_in_one_parameter_or_in_many_are_the_same() {
     let one = with_parameters("10 02 0e 0104 0001 0001 0200 4104 0000fc00").expect("good");
     let many = with_parameters("14 02 06 0104 0001 0001  02 02 0200  02 06 4104 0000fc00").expect("good");
-    let empty_ones_between = with_parameters("18 02 00 02 06 0104 0001 0001  02 02 0200 02 00 02 06 4104 0000fc00");
+    let empty_ones_between =
+        with_parameters("18 02 00 02 06 0104 0001 0001  02 02 0200 02 00 02 06 4104 0000fc00");
     assert_eq!(one, many);
     assert_eq!(Ok(one), empty_ones_between);
     assert_eq!(many.capabilities.iter().count(), 3);
@@ -166,7 +166,8 @@ fn extended_optional_parameters() {
 fn the_longest_short_form_and_the_shortest_long_one() {
     // Two octets of the parameter and its 253 are what one octet of length can say.
     for (len, extended) in [(251, false), (252, true)] {
-        let value = Open::new(1, 0, ID.into(), vec![Capability::Unknown { code: 200, value: vec![7; len].into() }]);
+        let value =
+            Open::new(1, 0, ID.into(), vec![Capability::Unknown { code: 200, value: vec![7; len].into() }]);
         let bytes = encode(&value);
         assert_eq!(bytes[28] == 255 && bytes[29] == 255, extended, "{len}");
         assert_eq!(bytes.len(), if extended { 35 } else { 31 } + 2 + len);
@@ -253,7 +254,10 @@ fn nothing_is_sent_that_a_peer_would_refuse() {
     let long = Capability::Unknown { code: 200, value: vec![0; 255].into() };
     let open = Open::new(1, 90, ID.into(), vec![long; 16]);
     assert_eq!(open.encode(&mut [0; 65_535]), Err(EncodeError::TooLong { limit: 4_096 }));
-    assert_eq!(Open::new(1, 90, ID.into(), vec![]).encode(&mut [0; 28]), Err(EncodeError::TooLong { limit: 28 }));
+    assert_eq!(
+        Open::new(1, 90, ID.into(), vec![]).encode(&mut [0; 28]),
+        Err(EncodeError::TooLong { limit: 28 })
+    );
 }
 
 #[test]
@@ -283,7 +287,6 @@ fn what_both_sides_have_is_negotiated() {
     );
 
     let alone = Open::new(64_512, 90, ID.into(), vec![Capability::ExtendedMessage]);
-    let internal =
-        Session { peer: Peer::Internal, max_length: MaxLength::Extended, ..Session::default() };
+    let internal = Session { peer: Peer::Internal, max_length: MaxLength::Extended, ..Session::default() };
     assert_eq!(negotiate(&ours, &alone), Negotiated { receive: internal, send: internal });
 }

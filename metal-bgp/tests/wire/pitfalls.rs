@@ -1,16 +1,16 @@
 //! What other speakers got wrong: one test each.
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use metal_bgp::{
     validate::{Disposition, validate},
     wire::{
-        AttributeCode, Attributes, Capability, Contents, EncodeError, Families, Family, Message, Nlri, Open, Packer,
-        Safi, Session, Update, Value,
+        AttributeCode, Attributes, Capability, Contents, EncodeError, Families, Family, Message, Nlri, Open,
+        Packer, Safi, Session, Update, Value,
         attribute::{Community, NextHop, Origin, PathSegment, SegmentKind},
         build::Originate,
         frame::{Frame, HeaderError, MaxLength, MessageType, Unframed},
     },
 };
-use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::support::{GOOD, VIP, external, hex, internal, message, read, to_hex, told, update_body};
 
@@ -41,7 +41,9 @@ fn ours() -> Attributes {
 /// All messages; each is read back, and nothing may be wrong with it.
 fn pack<const N: usize, I>(mut packer: Packer<I>, session: &Session) -> Vec<Vec<u8>>
 where
-    I: Iterator<Item: metal_bgp::wire::nlri::Route<Prefix: metal_bgp::wire::build::Encode<Longest = [u8; N]>>>,
+    I: Iterator<
+        Item: metal_bgp::wire::nlri::Route<Prefix: metal_bgp::wire::build::Encode<Longest = [u8; N]>>,
+    >,
 {
     let mut buffer = vec![0xaa; usize::from(session.max_length.bytes())];
     let mut messages = Vec::new();
@@ -86,8 +88,11 @@ fn as_numbers_in_an_open() {
     let open = |my_as: &str, capabilities: &str| {
         let capabilities = hex(capabilities);
         let len = capabilities.len();
-        let parameters =
-            if len == 0 { "00".into() } else { format!("{:02x}02{len:02x}{}", len + 2, to_hex(&capabilities)) };
+        let parameters = if len == 0 {
+            "00".into()
+        } else {
+            format!("{:02x}02{len:02x}{}", len + 2, to_hex(&capabilities))
+        };
         let bytes = message(MessageType::Open, &hex(&format!("04 {my_as} 005a 0a000001 {parameters}")));
         match read(&bytes, &Session::default()) {
             Ok(Message::Open(open)) => Ok(open.asn()),
@@ -128,7 +133,10 @@ fn hold_times_of_one_and_two_seconds() {
 fn messages_are_filled_by_real_lengths() {
     let session = external();
     // 23 octets, 20 of attributes, and 5 for each prefix.
-    let messages = pack(Packer::announce(&ours(), hop4(), Safi::UNICAST, hosts(2_000), &session).expect("good"), &session);
+    let messages = pack(
+        Packer::announce(&ours(), hop4(), Safi::UNICAST, hosts(2_000), &session).expect("good"),
+        &session,
+    );
     let counts: Vec<_> = messages
         .iter()
         .map(|message| (message.len(), Update::parse(body(message), &session).expect("good").nlri().count()))
@@ -136,7 +144,8 @@ fn messages_are_filled_by_real_lengths() {
     assert_eq!(counts, [(4_093, 810), (4_093, 810), (1_943, 380)]);
     // A prefix of 24 bits takes four octets, not five, and the last octet is used.
     let nets = (0..3_000_u32).map(|n| Ipv4Net::new((0x0a00_0000 + (n << 8)).into(), 24).expect("a prefix"));
-    let messages = pack(Packer::announce(&ours(), hop4(), Safi::UNICAST, nets, &session).expect("good"), &session);
+    let messages =
+        pack(Packer::announce(&ours(), hop4(), Safi::UNICAST, nets, &session).expect("good"), &session);
     assert_eq!(messages[0].len(), 4_095);
     // What does not fit by its real length is in the next message, and everything arrives in its order.
     let lengths = [32_u8, 24, 16, 8, 0, 25, 17, 9, 1];
@@ -163,8 +172,10 @@ fn messages_are_filled_by_real_lengths() {
     assert_eq!(lens, [4_093, 4_093, 1_883]);
     // And the limit is the negotiated one.
     let extended = Session { max_length: MaxLength::Extended, ..session };
-    let messages =
-        pack(Packer::announce(&ours(), hop4(), Safi::UNICAST, hosts(20_000), &extended).expect("good"), &extended);
+    let messages = pack(
+        Packer::announce(&ours(), hop4(), Safi::UNICAST, hosts(20_000), &extended).expect("good"),
+        &extended,
+    );
     let lens: Vec<_> = messages.iter().map(Vec::len).collect();
     assert_eq!(lens, [65_533, 34_553]);
 }
@@ -176,10 +187,14 @@ fn multiprotocol_attributes_are_filled_by_real_lengths() {
     let hosts: Vec<_> = (0..600_u128)
         .map(|n| Ipv6Net::new((0x2001_0db8_u128 << 96 | n).into(), 128).expect("a host route"))
         .collect();
-    let announced =
-        pack(Packer::announce(&ours(), hop6(), Safi::UNICAST, hosts.clone(), &session).expect("good"), &session);
+    let announced = pack(
+        Packer::announce(&ours(), hop6(), Safi::UNICAST, hosts.clone(), &session).expect("good"),
+        &session,
+    );
     let withdrawn = pack(Packer::withdraw(Safi::UNICAST, hosts.clone(), &session).expect("good"), &session);
-    assert!(announced.iter().take(2).chain(withdrawn.iter().take(2)).all(|message| message.len() > 4_096 - 17));
+    assert!(
+        announced.iter().take(2).chain(withdrawn.iter().take(2)).all(|message| message.len() > 4_096 - 17)
+    );
     let mut read = Vec::new();
     for message in &announced {
         let reach = Update::parse(body(message), &session).expect("good").mp_reach().expect("there");
@@ -228,7 +243,8 @@ fn multiprotocol_first_then_ascending_communities_sorted_and_unique() {
     attributes.communities = (0..100).rev().chain(0..100).map(|n| Community::new(64_512, n)).collect();
     attributes.multi_exit_disc = Some(1);
     let messages = pack(
-        Packer::announce(&attributes, hop6(), Safi::UNICAST, [v6("2001:db8::7/128")], &session).expect("good"),
+        Packer::announce(&attributes, hop6(), Safi::UNICAST, [v6("2001:db8::7/128")], &session)
+            .expect("good"),
         &session,
     );
     let update = Update::parse(body(&messages[0]), &session).expect("good");
@@ -250,7 +266,10 @@ fn multiprotocol_first_then_ascending_communities_sorted_and_unique() {
         );
         let update = Update::parse(body(&messages[0]), &session).expect("good");
         let communities = update.attribute(AttributeCode::COMMUNITIES).expect("there");
-        assert_eq!((communities.flags.extended_length(), communities.bytes.len()), (extended, count as usize * 4));
+        assert_eq!(
+            (communities.flags.extended_length(), communities.bytes.len()),
+            (extended, count as usize * 4)
+        );
     }
 }
 
@@ -259,9 +278,13 @@ fn multiprotocol_first_then_ascending_communities_sorted_and_unique() {
 fn lengths_are_as_short_as_they_can_be() {
     let session = external();
     for count in 0..20_u128 {
-        let prefixes: Vec<_> = (0..count).map(|n| Ipv6Net::new((n << 64).into(), 128).expect("a host route")).collect();
+        let prefixes: Vec<_> =
+            (0..count).map(|n| Ipv6Net::new((n << 64).into(), 128).expect("a host route")).collect();
         for messages in [
-            pack(Packer::announce(&ours(), hop6(), Safi::UNICAST, prefixes.clone(), &session).expect("good"), &session),
+            pack(
+                Packer::announce(&ours(), hop6(), Safi::UNICAST, prefixes.clone(), &session).expect("good"),
+                &session,
+            ),
             pack(Packer::withdraw(Safi::UNICAST, prefixes.clone(), &session).expect("good"), &session),
         ] {
             assert_eq!(messages.len(), usize::from(count > 0));
@@ -306,7 +329,9 @@ fn a_strict_receiver_gets_nothing_to_refuse() {
         core::net::IpAddr::V4(address) => NextHop::V4(address),
         core::net::IpAddr::V6(address) => NextHop::V6(address),
     };
-    for text in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1", "::ffff:192.0.2.1"] {
+    for text in
+        ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1", "::ffff:192.0.2.1"]
+    {
         let refused = Packer::announce(&ours(), hop(text), Safi::UNICAST, one, &external()).map(|_| ());
         assert!(matches!(refused, Err(EncodeError::Unacceptable(_))), "{text}");
     }
@@ -322,8 +347,14 @@ fn one_kind_of_route_change_in_each_message() {
     let session = external();
     let multicast = Safi::MULTICAST;
     let all = [
-        pack(Packer::announce(&ours(), hop4(), Safi::UNICAST, hosts(1_000), &session).expect("good"), &session),
-        pack(Packer::announce(&ours(), hop6(), Safi::UNICAST, hosts(1_000), &session).expect("good"), &session),
+        pack(
+            Packer::announce(&ours(), hop4(), Safi::UNICAST, hosts(1_000), &session).expect("good"),
+            &session,
+        ),
+        pack(
+            Packer::announce(&ours(), hop6(), Safi::UNICAST, hosts(1_000), &session).expect("good"),
+            &session,
+        ),
         pack(Packer::announce(&ours(), hop4(), multicast, hosts(1_000), &session).expect("good"), &session),
         pack(Packer::withdraw(Safi::UNICAST, hosts(1_000), &session).expect("good"), &session),
         pack(Packer::withdraw(multicast, hosts(1_000), &session).expect("good"), &session),
@@ -371,8 +402,10 @@ fn lengths_do_not_wrap() {
     let refused = Packer::announce(&attributes, hop4(), Safi::UNICAST, hosts(1), &session).map(|_| ());
     assert!(matches!(refused, Err(EncodeError::FieldTooLong(_) | EncodeError::TooLong { .. })));
     attributes.communities.truncate(16_000);
-    let messages =
-        pack(Packer::announce(&attributes, hop4(), Safi::UNICAST, hosts(500), &session).expect("good"), &session);
+    let messages = pack(
+        Packer::announce(&attributes, hop4(), Safi::UNICAST, hosts(500), &session).expect("good"),
+        &session,
+    );
     assert_eq!(messages.len(), 2);
     // Attributes that take a whole message leave no room for a prefix.
     attributes.communities.truncate(1_011);
@@ -383,7 +416,8 @@ fn lengths_do_not_wrap() {
     let contents = Contents { attributes, ..Contents::default() };
     let mut buffer = vec![0; 70_000];
     assert!(contents.encode(&external(), &mut buffer).is_ok());
-    let contents = Contents { nlri: vec![Nlri { path_id: None, prefix: v4("10.0.0.0/8") }; 40_000], ..contents };
+    let contents =
+        Contents { nlri: vec![Nlri { path_id: None, prefix: v4("10.0.0.0/8") }; 40_000], ..contents };
     assert_eq!(contents.encode(&session, &mut buffer), Err(EncodeError::TooLong { limit: 65_535 }));
 }
 
@@ -468,7 +502,11 @@ fn a_message_full_of_default_routes() {
 /// 37
 #[test]
 fn no_message_cut_short_anywhere_panics() {
-    let whole = update_body("00 08 0a", &format!("{GOOD} 800e0e 0001 02 04 c0000201 00 20c6336407 c00804fc000001"), VIP);
+    let whole = update_body(
+        "00 08 0a",
+        &format!("{GOOD} 800e0e 0001 02 04 c0000201 00 20c6336407 c00804fc000001"),
+        VIP,
+    );
     let open = hex("04 fc00 005a 0a000001 12 02 10 0104 00010001 4104 0000fc00 4902 0000");
     for session in [external(), internal(), Session { add_path: Families::ALL, ..external() }] {
         for end in 0..=whole.len() {

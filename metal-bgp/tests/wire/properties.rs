@@ -1,13 +1,14 @@
 //! What always holds.
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use metal_bgp::{
     validate::validate,
     wire::{
-        Afi, AttributeCode, Attributes, Capability, Contents, Families, Family, Flags, Message, Nlri, Notification,
-        Open, OwnedUpdate, Packer, Peer, RouteRefresh, Safi, Session, Update, Value,
+        Afi, AttributeCode, Attributes, Capability, Contents, Families, Family, Flags, Message, Nlri,
+        Notification, Open, OwnedUpdate, Packer, Peer, RouteRefresh, Safi, Session, Update, Value,
         attribute::{
-            Aggregator, Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, MpNlri, NextHop, Origin,
-            PathSegment, SegmentKind,
+            Aggregator, Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, MpNlri, NextHop,
+            Origin, PathSegment, SegmentKind,
         },
         build::{Encode, Partial, RawAttribute, Reach, Routes},
         capability::{AddPathFamily, GracefulRestart, LongLivedFamily, NextHopEncoding, RestartFamily, Role},
@@ -16,7 +17,6 @@ use metal_bgp::{
         refresh::Subtype,
     },
 };
-use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 fn session() -> impl Strategy<Value = Session> {
@@ -24,18 +24,25 @@ fn session() -> impl Strategy<Value = Session> {
         |(internal, four_octet_as, add_path, extended)| Session {
             peer: if internal { Peer::Internal } else { Peer::External },
             four_octet_as,
-            add_path: Families::ALL.iter().zip(add_path).filter(|(_, on)| *on).map(|(family, _)| family).collect(),
+            add_path: Families::ALL
+                .iter()
+                .zip(add_path)
+                .filter(|(_, on)| *on)
+                .map(|(family, _)| family)
+                .collect(),
             max_length: if extended { MaxLength::Extended } else { MaxLength::Standard },
         },
     )
 }
 
 fn ipv4() -> impl Strategy<Value = Ipv4Net> {
-    (any::<u32>(), 0..=32_u8).prop_map(|(bits, length)| Ipv4Net::new(bits.into(), length).expect("good").trunc())
+    (any::<u32>(), 0..=32_u8)
+        .prop_map(|(bits, length)| Ipv4Net::new(bits.into(), length).expect("good").trunc())
 }
 
 fn ipv6() -> impl Strategy<Value = Ipv6Net> {
-    (any::<u128>(), 0..=128_u8).prop_map(|(bits, length)| Ipv6Net::new(bits.into(), length).expect("good").trunc())
+    (any::<u128>(), 0..=128_u8)
+        .prop_map(|(bits, length)| Ipv6Net::new(bits.into(), length).expect("good").trunc())
 }
 
 fn routes<P: core::fmt::Debug + Clone>(
@@ -110,7 +117,8 @@ fn large() -> impl Strategy<Value = LargeCommunity> {
 
 /// Attributes that nobody understands, ascending.
 fn others() -> impl Strategy<Value = Vec<RawAttribute>> {
-    let code = any::<u8>().prop_map(AttributeCode).prop_filter("not understood", |code| code.flags().is_none());
+    let code =
+        any::<u8>().prop_map(AttributeCode).prop_filter("not understood", |code| code.flags().is_none());
     vec((code, select(vec![0x80, 0xc0, 0xe0]), vec(any::<u8>(), 0..300)), 0..3).prop_map(|list| {
         let mut list: Vec<_> = list
             .into_iter()
@@ -207,7 +215,9 @@ fn capability() -> impl Strategy<Value = Capability<'static>> {
             .collect::<Vec<_>>()
     });
     let add_path = vec((family(), any::<u8>()), 0..5).prop_map(|list| {
-        list.into_iter().map(|(family, send_receive)| AddPathFamily { family, send_receive }).collect::<Vec<_>>()
+        list.into_iter()
+            .map(|(family, send_receive)| AddPathFamily { family, send_receive })
+            .collect::<Vec<_>>()
     });
     let next_hops = vec(any::<(u16, u16, u16)>(), 0..5).prop_map(|list| {
         list.into_iter()
@@ -229,7 +239,12 @@ fn capability() -> impl Strategy<Value = Capability<'static>> {
         (any::<bool>(), any::<bool>(), 0..4_096_u16, restart).prop_map(
             |(restarted, notification, restart_time, families)| {
                 let families = families.into();
-                Capability::GracefulRestart(GracefulRestart { restarted, notification, restart_time, families })
+                Capability::GracefulRestart(GracefulRestart {
+                    restarted,
+                    notification,
+                    restart_time,
+                    families,
+                })
             }
         ),
         (1..=u32::MAX).prop_map(Capability::FourOctetAs),
@@ -248,7 +263,9 @@ fn look_at(update: &Update<'_>) -> (Vec<Nlri<Ipv4Net>>, Vec<Nlri<Ipv4Net>>, Vec<
         .attributes()
         .map(|attribute| {
             let value = match attribute.value() {
-                Ok(Value::MpReach(reach)) => format!("{:?} {:?} {}", reach.family, reach.next_hop, list(&reach.nlri)),
+                Ok(Value::MpReach(reach)) => {
+                    format!("{:?} {:?} {}", reach.family, reach.next_hop, list(&reach.nlri))
+                }
                 Ok(Value::MpUnreach(unreach)) => format!("{:?} {}", unreach.family, list(&unreach.nlri)),
                 other => format!("{other:?}"),
             };
@@ -269,16 +286,14 @@ fn list(nlri: &MpNlri<'_>) -> String {
 
 /// An UPDATE with parts of likely lengths and attributes of likely types, so that more than the lengths is tried.
 fn likely_update() -> impl Strategy<Value = Vec<u8>> {
-    let attribute = (select(vec![0x40_u8, 0x80, 0xc0, 0xe0, 0x50, 0x90]), 1..=41_u8, vec(any::<u8>(), 0..40)).prop_map(
-        |(flags, code, value)| {
+    let attribute = (select(vec![0x40_u8, 0x80, 0xc0, 0xe0, 0x50, 0x90]), 1..=41_u8, vec(any::<u8>(), 0..40))
+        .prop_map(|(flags, code, value)| {
             let len = u8::try_from(value.len()).expect("short");
             let header = if flags & 0x10 == 0 { vec![flags, code, len] } else { vec![flags, code, 0, len] };
             [header, value].concat()
-        },
-    );
-    let prefix = (0..=33_u8, vec(any::<u8>(), 4)).prop_map(|(length, bits)| {
-        [&[length], &bits[..usize::from(length).div_ceil(8).min(4)]].concat()
-    });
+        });
+    let prefix = (0..=33_u8, vec(any::<u8>(), 4))
+        .prop_map(|(length, bits)| [&[length], &bits[..usize::from(length).div_ceil(8).min(4)]].concat());
     let prefixes = || vec(prefix.clone(), 0..4).prop_map(|list| list.concat());
     (prefixes(), vec(attribute, 0..6), prefixes()).prop_map(|(withdrawn, attributes, nlri)| {
         let mut body = Vec::new();

@@ -1,12 +1,12 @@
 //! NOTIFICATION, KEEPALIVE and ROUTE-REFRESH: octets and values side by side, both ways.
 
+use crate::support::{hex, message, read, to_hex, told};
 use metal_bgp::wire::{
     Afi, EncodeError, Family, Message, Notification, RouteRefresh, Safi, Session, encode_keepalive,
     frame::{Frame, HeaderError, MaxLength, MessageType, Unframed},
     notification::{Communication, communicate},
     refresh::Subtype,
 };
-use crate::support::{hex, message, read, to_hex, told};
 
 #[test]
 fn keepalive_both_ways() {

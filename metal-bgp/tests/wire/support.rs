@@ -12,7 +12,10 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
         .flat_map(|line| line.split("//").next().unwrap_or_default().chars())
         .filter(|c| !c.is_whitespace())
         .collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).expect("hexadecimal")).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).expect("hexadecimal"))
+        .collect()
 }
 
 /// Lower-case hexadecimal text.

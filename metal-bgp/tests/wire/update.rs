@@ -249,8 +249,7 @@ fn next_hops_of_every_length() {
         };
         let value = format!("{:04x} {:02x} {octets} 00 {nlri}", family.afi.0, family.safi.0);
         let attribute = format!("80 0e {:02x} {value}", hex(&value).len());
-        let contents =
-            Contents { mp_reach: Some(Reach { next_hop, routes }), ..Contents::default() };
+        let contents = Contents { mp_reach: Some(Reach { next_hop, routes }), ..Contents::default() };
         both_ways(&external(), &update_body("", &attribute, ""), &contents);
     }
 }
@@ -284,7 +283,8 @@ fn other_families_are_kept_as_bytes() {
 fn path_identifiers() {
     let session = Session { add_path: Families::NONE.with(Family::IPV4_UNICAST), ..external() };
     let id = |path_id, text: &str| Nlri { path_id: Some(path_id), ..prefix(text) };
-    let body = update_body("00000001 18 c63364", GOOD, "00000001 20 c6336407 ffffffff 20 c6336407 00000000 00");
+    let body =
+        update_body("00000001 18 c63364", GOOD, "00000001 20 c6336407 ffffffff 20 c6336407 00000000 00");
     let contents = Contents {
         withdrawn: vec![id(1, "198.51.100.0/24")],
         attributes: good(),
@@ -305,10 +305,8 @@ fn path_identifiers() {
     let session = Session { add_path: Families::ALL, ..external() };
     let attribute = "80 0f 18 0002 01 00000007 80 20010db8000000000000000000000007";
     let nlri = Nlri { path_id: Some(7), ..prefix("2001:db8::7/128") };
-    let contents = Contents {
-        mp_unreach: Some(Routes::Ipv6(Safi::UNICAST, vec![nlri])),
-        ..Contents::default()
-    };
+    let contents =
+        Contents { mp_unreach: Some(Routes::Ipv6(Safi::UNICAST, vec![nlri])), ..Contents::default() };
     both_ways(&session, &update_body("", attribute, ""), &contents);
 }
 

@@ -158,11 +158,9 @@ fn a_mandatory_attribute_is_wrong() {
     let attributes = format!("{origin} 4002060301 0000fc00 {hop} 400504000000c8");
     assert_eq!(findings(&update_body("", &attributes, VIP), &internal()), []);
     // LOCAL_PREF (7.5): discarded from an external peer, whatever it says.
-    for (attribute, for_internal) in [
-        ("400504000000c8", None),
-        ("4005030000c8", Some(Withdraw)),
-        ("c00504000000c8", Some(Withdraw)),
-    ] {
+    for (attribute, for_internal) in
+        [("400504000000c8", None), ("4005030000c8", Some(Withdraw)), ("c00504000000c8", Some(Withdraw))]
+    {
         let body = update_body("", &format!("{GOOD} {attribute}"), VIP);
         assert_eq!(findings(&body, &external()), [(5, Discard, 43)]);
         let expected: Vec<_> = for_internal.map(|disposition| (5, disposition, 43)).into_iter().collect();
@@ -212,7 +210,8 @@ fn what_has_to_be_there() {
         (format!("{origin} {path} {hop}"), vec![], vec![5]),
     ] {
         let body = update_body("", &attributes, VIP);
-        let expected: Vec<_> = findings(&body, &external()).into_iter().filter(|finding| finding.1 != Discard).collect();
+        let expected: Vec<_> =
+            findings(&body, &external()).into_iter().filter(|finding| finding.1 != Discard).collect();
         assert_eq!(expected, missing(&for_external), "{attributes}");
         assert_eq!(findings(&body, &internal()), missing(&for_internal), "{attributes}");
     }

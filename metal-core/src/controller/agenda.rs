@@ -42,6 +42,8 @@ pub(super) enum Queue {
     Ending(Family, u8),
     /// An address that is shared with this key.
     Key(Arc<str>),
+    /// The quota of a namespace in this pool, for an address of their choice.
+    Quota(PoolName, Arc<str>),
     /// Anything, by the namespace they are in.
     Of(Arc<str>),
     /// Room in this pool.
@@ -298,6 +300,11 @@ impl Record {
             queues.push(Queue::Address(*address));
         }
         if let Ok(request) = &self.service.request {
+            if let Reason::QuotaExceeded { pool, .. } = reason
+                && !request.addresses.is_empty()
+            {
+                queues.push(Queue::Quota(pool.clone(), key.namespace.clone()));
+            }
             for wanted in &request.addresses {
                 queues.push(match wanted {
                     Wanted::Address(address) => Queue::Address(*address),

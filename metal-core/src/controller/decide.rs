@@ -54,6 +54,7 @@ impl Controller {
             match (taken, pool) {
                 (Ok(()), Some(pool)) => {
                     if let Some(record) = self.services.get_mut(key) {
+                        record.leaving.retain(|left| *left != address);
                         record.owns.push(Own { address, pool, is_kept: true });
                     }
                 }
@@ -357,8 +358,12 @@ impl Controller {
             self.keep_for(now, address, owner);
         }
         self.offer(address);
-        let sharing = self.services.get(owner).and_then(|record| record.sharing.as_ref());
-        if let Some(sharing) = sharing {
+        if let Some(pool) = self.ipam.pool_of(address).filter(|pool| pool.max_per_namespace.is_some()) {
+            self.agenda.wake(&Queue::Quota(pool.name.clone(), owner.namespace.clone()));
+        }
+        // Those who stay have ports to offer.
+        let other = self.ipam.owners(address).next().and_then(|other| self.services.get(other));
+        if let Some(sharing) = other.and_then(|record| record.sharing.as_ref()) {
             self.agenda.wake(&Queue::Key(sharing.key.clone()));
         }
     }

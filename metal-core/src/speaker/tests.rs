@@ -247,8 +247,17 @@ fn each_reason_for_silence_is_told_once() {
     rig.tell([endpoints(), service(&["192.0.2.1"])]);
     assert!(note(&mut rig).contains("192.0.2.1 is not announced: no L2Advertisement applies"));
     rig.tell([advertisement(&[]), service(&["2001:db8::1"])]);
-    assert!(note(&mut rig).contains("2001:db8::1 is not announced: IPv6 addresses are not announced"));
+    assert!(note(&mut rig).contains("2001:db8::1 is not announced: no L2Advertisement applies"));
     assert_eq!(rig.speaker.owned().count(), 0);
+}
+
+#[test]
+fn ipv6_is_served_like_ipv4() {
+    let mut rig = Rig::serving();
+    rig.tell([pool("fd00::/120"), service(&["fd00::1"])]);
+    rig.run(300);
+    let owned: Vec<_> = rig.speaker.owned().map(|(_, address)| address).collect();
+    assert_eq!(owned, ["fd00::1".parse::<core::net::IpAddr>().unwrap()]);
 }
 
 #[test]

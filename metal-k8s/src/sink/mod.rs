@@ -199,7 +199,7 @@ impl Sink {
 
     /// Writes what a Service shows into its status and its annotations; no addresses clear them. The write is based on
     /// this version of the Service, 0 for any; one that meets another version, unless we made that ourselves, is
-    /// dropped. [`Change::Written`](crate::Change::Written) tells when the write of this number is there.
+    /// dropped. [`Change::Written`] tells when the write of this number is there.
     pub fn assign(&self, service: ObjectKey, write: u64, version: Version, assignment: Assignment) {
         self.push(Key::Service(service.clone()), Job::Assign { service, write, version, assignment });
     }

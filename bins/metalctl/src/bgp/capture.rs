@@ -39,9 +39,10 @@ pub(crate) fn is_capture(file: &[u8]) -> bool {
 /// The messages of all TCP connections with this port on either side.
 pub(crate) fn read(file: &[u8], port: u16) -> Result<Contents> {
     let mut streams = Streams { port, ..Streams::default() };
-    packets(file, |link, packet| match segment(link, packet) {
-        Some((source, destination, tcp)) => streams.take(source, destination, &tcp),
-        None => {}
+    packets(file, |link, packet| {
+        if let Some((source, destination, tcp)) = segment(link, packet) {
+            streams.take(source, destination, &tcp);
+        }
     })?;
     Ok(streams.finish())
 }
@@ -302,6 +303,37 @@ mod tests {
             file.extend(packet);
         }
         file
+    }
+
+    /// The same packets as the newer format has them: a section, an interface, the packets.
+    fn newer(file: &[u8]) -> Vec<u8> {
+        let block = |kind: u32, body: &[u8]| {
+            let body = [body, &[0; 3]].concat();
+            let body = &body[..body.len() / 4 * 4];
+            let length = u32::try_from(12 + body.len()).unwrap().to_le_bytes();
+            [&kind.to_le_bytes(), &length, body, &length].concat()
+        };
+        let mut newer =
+            block(PCAPNG, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        newer.extend(block(1, &[101, 0, 0, 0, 0, 0, 4, 0]));
+        let mut packets = &file[24..];
+        while let Some((header, rest)) = packets.split_at_checked(16) {
+            let length = u32::from_le_bytes(header[8..12].try_into().unwrap()) as usize;
+            newer.extend(block(6, &[&[0; 4], header, &rest[..length]].concat()));
+            packets = &rest[length..];
+        }
+        newer
+    }
+
+    #[test]
+    fn both_formats_say_the_same() {
+        let file = capture(&[(0, true, &[]), (1, false, &keepalive()), (20, false, &keepalive()[..7])]);
+        let newer = newer(&file);
+        assert!(is_capture(&file) && is_capture(&newer));
+        assert_eq!(read(&newer, 179).unwrap().messages, read(&file, 179).unwrap().messages);
+        for length in 28..newer.len() {
+            read(&newer[..length], 179).unwrap();
+        }
     }
 
     fn keepalive() -> Vec<u8> {

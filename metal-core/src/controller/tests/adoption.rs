@@ -160,6 +160,24 @@ fn a_type_change_while_no_controller_ran_is_cleared_whatever_the_class() {
 }
 
 #[test]
+fn a_service_that_is_for_us_again_before_it_was_cleared_keeps_its_address() {
+    let mut world = World::new(&[("a", "192.0.2.0/31")]);
+    world.apply("web", service(1));
+    world.run();
+    world.services.get_mut(&key("web")).unwrap().scope = Scope::NotLoadBalancer;
+    world.restart();
+    assert_eq!(assigned(&world.poll()), ["web="]);
+    world.edit("web", |service| service.scope = Scope::Ours);
+    world.run();
+    assert_eq!((world.shows("web").as_str(), world.refused), ("192.0.2.0 from a", 1));
+    // Nor is it free for others when somebody else clears it.
+    world.overwrite("web", &[], None);
+    world.apply("other", asking_for(2, &["192.0.2.0"], None));
+    world.run();
+    assert_eq!((world.shows("web").as_str(), world.shows("other").as_str()), ("192.0.2.0 from a", ""));
+}
+
+#[test]
 fn a_pending_service_that_is_not_for_us_any_more_loses_its_condition() {
     let mut world = World::new(&[]);
     world.apply("type", service(1));

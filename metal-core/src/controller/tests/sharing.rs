@@ -111,6 +111,18 @@ fn an_edit_that_excludes_sharing_moves_the_edited_one_and_nobody_else() {
 }
 
 #[test]
+fn the_ports_of_one_who_shares_no_more_are_offered_to_those_with_the_key() {
+    let mut world = World::new(&[("a", "192.0.2.0/32")]);
+    world.apply("stays", sharing(1, "k", 1));
+    world.apply("leaves", sharing(2, "k", 2));
+    world.apply("waits", sharing(3, "k", 2));
+    world.run();
+    world.apply("leaves", service(2));
+    world.run();
+    assert_eq!((world.shows("leaves").as_str(), world.shows("waits").as_str()), ("", "192.0.2.0 from a"));
+}
+
+#[test]
 fn an_edit_that_excludes_sharing_leaves_the_edited_one_pending_when_nothing_else_is_free() {
     let mut world = World::new(&[("a", "192.0.2.0/32")]);
     world.apply("one", sharing(1, "k", 1));

@@ -128,6 +128,21 @@ fn a_quota_that_frees_wakes_the_namespace_that_waits_for_it() {
 }
 
 #[test]
+fn a_quota_that_frees_wakes_also_those_who_ask_for_an_address() {
+    let mut world = World::new(&[("b", "198.51.100.0/32")]);
+    let quota =
+        PoolSpec { max_addresses_per_namespace: Some(1), auto_assign: false, ..pool_of(&["192.0.2.0/30"]) };
+    world.set_pool("a", quota);
+    world.apply("first", asking_for(1, &["192.0.2.0"], None));
+    world.apply("second", asking_for(2, &["192.0.2.1"], None));
+    world.run();
+    assert!(world.condition("second").starts_with("False QuotaExceeded: "), "{}", world.condition("second"));
+    world.apply("first", asking_for(1, &[], Some("b")));
+    world.run();
+    assert_eq!(world.shows("second"), "192.0.2.1 from a");
+}
+
+#[test]
 fn a_lower_quota_takes_nothing_away() {
     let mut world = World::new(&[("a", "192.0.2.0/29")]);
     world.apply("one", service(1));
