@@ -57,11 +57,10 @@ pub(super) fn random_kills_of_the_controller(world: &mut World) {
         ensure(exact, || format!("{status} with {} Services", services.len()))
     });
     world.daemons.stop_replica(1);
-    // The audit log and the watch both come a little later.
+    // A write that was answered to nobody, because its controller was killed, is none in the audit log.
     wait_for("one write for each change", SETTLED, || {
         let (writes, changes) = (writes_to_services(world) - written, history::changes(&history.seen()));
-        let vain = writes.checked_sub(changes).ok_or_else(|| format!("{writes} of {changes}"))?;
-        ensure(vain <= VAIN_WRITES, || format!("{writes} writes made {changes} changes"))
+        ensure(writes <= changes + VAIN_WRITES, || format!("{writes} writes made {changes} changes"))
     });
     history::check(&history.seen());
 }

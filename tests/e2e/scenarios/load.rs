@@ -33,9 +33,9 @@ pub(super) fn every_service_is_written_once(world: &mut World) {
     let ours: Vec<Value> = (0..count).map(|number| service("load", number, None)).collect();
     let bare: Vec<Value> =
         (0..count).map(|number| service("bare", number, Some("example.com/nobody"))).collect();
+    let history = History::record(&world.plane.kubeconfig(&ADMIN));
     world.client.create_many("Service", "default", &ours);
     world.client.create_many("Service", "default", &bare);
-    let history = History::record(&world.plane.kubeconfig(&ADMIN));
 
     world.daemons.launch_replica(&world.plane, 0);
     let writes = await_assigned(world, &history, count);
