@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     event::Severity,
-    ipam::{Conflict, Demand, Grant},
+    ipam::{Conflict, Demand, Grant, Ipam},
     name::{ObjectKey, PoolName},
     reason::Reason,
+    request::Request,
     time::Instant,
-    view::{Family, Scope},
+    view::{Family, Scope, Service},
 };
 
 impl Controller {
@@ -42,10 +43,10 @@ impl Controller {
                 shown.push((address, pool));
             }
         }
-        let families = service.families.clone();
+        let service = service.clone();
         for (address, pool) in shown {
             // Nobody has to give way to what the Service does not want any more.
-            let is_wanted = families.contains(&Family::of(address));
+            let is_wanted = is_wanted(&self.ipam, &service, address);
             let taken = if is_wanted {
                 self.take(key, address)
             } else {
@@ -72,7 +73,7 @@ impl Controller {
             record.sharing = sharing;
             let Err(Conflict { by, .. }) = self.claim(address, key) else { return Ok(()) };
             let has = |other: &Record| other.owns.iter().any(|own| own.address == address);
-            let wants = |other: &Record| has(other) && other.service.families.contains(&Family::of(address));
+            let wants = |other: &Record| has(other) && is_wanted(&self.ipam, &other.service, address);
             let gives_way = |other: &&mut Record| age < other.age(&by) || !wants(other);
             let Some(other) = self.services.get_mut(&by).filter(gives_way) else { return Err(by) };
             let had = has(other);
@@ -396,4 +397,16 @@ impl Controller {
             }
         }
     }
+}
+
+/// Whether a Service that has an address does not ask for another one instead.
+fn is_wanted(ipam: &Ipam, service: &Service, address: IpAddr) -> bool {
+    let family = Family::of(address);
+    let meets = |request: &Request| {
+        let mut wanted = request.addresses.iter().filter(|wanted| wanted.family() == family);
+        let home = ipam.pool_of(address);
+        wanted.all(|wanted| ipam.meets(address, wanted))
+            && request.pool.as_ref().is_none_or(|pool| home.is_none_or(|home| home.name == *pool))
+    };
+    service.families.contains(&family) && service.request.as_ref().map_or(true, meets)
 }

@@ -114,7 +114,10 @@ impl Speaker {
                 // The pool has shrunk or is gone: the address is served until the controller replaces it.
                 None => match former_pool(service, address) {
                     Some(pool) => {
-                        let former = snapshot.advertisements_of_former(pool, service.pool_labels.as_ref());
+                        // The labels are those of the first pool.
+                        let is_first = service.assigned_from.first() == Some(pool);
+                        let labels = service.pool_labels.as_ref().filter(|_| is_first);
+                        let former = snapshot.advertisements_of_former(pool, labels);
                         former.map(AsRef::as_ref).filter(applies).collect()
                     }
                     None => Vec::new(),

@@ -299,7 +299,7 @@ fn an_address_whose_pool_is_gone_goes_on_by_the_labels_that_the_pool_had() {
     assert_eq!(rig.speaker.owned().count(), 0);
     rig.tell([gone(&["first"], &["a"])]);
     rig.run(200);
-    assert_eq!(rig.speaker.owned().count(), 1);
+    assert_eq!(rig.speaker.owned().count(), 2);
     rig.tell([gone(&["first"], &[])]);
     assert_eq!(rig.speaker.owned().count(), 0);
 }

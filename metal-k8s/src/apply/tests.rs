@@ -159,8 +159,13 @@ async fn one_apply_carries_all_and_meets_the_version_it_was_decided_on() {
     assert_eq!(requests[1].body["metadata"]["resourceVersion"], "100");
     let since = requests[1].body["status"]["conditions"][0]["lastTransitionTime"].clone();
 
-    // Decided on the same version, it meets the one that we have made of that; the transition was then.
+    // The same, decided again before its effect is seen, is there already.
     writer.write(&job).await.unwrap();
+    assert_eq!(paths(&fake.take()), [""; 0]);
+    // Decided on the same version, it meets the one that we have made of that; the transition was then.
+    let other =
+        assign(100, Assignment { condition: condition(true), ..assignment(&["192.0.2.9"], &["first"]) });
+    writer.write(&other).await.unwrap();
     let requests = fake.take();
     assert_eq!(paths(&requests), [format!("PATCH {SERVICE}")]);
     assert_eq!(requests[0].body["metadata"]["resourceVersion"], "101");

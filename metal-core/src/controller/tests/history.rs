@@ -2,17 +2,19 @@
 
 use alloc::vec;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 use crate::{config::ServiceAllocationSpec, selector::Selector};
 
-/// How many histories are played: `PROPTEST_CASES`, if that is set.
+/// How many histories are played: `PROPTEST_CASES`, if that is set. They are the same ones each time, unless
+/// `PROPTEST_RNG_SEED` says otherwise.
 pub(super) fn cases(standard: u32) -> ProptestConfig {
     let config = ProptestConfig::default();
     // Without the variable proptest would play 256.
     let cases = if config.cases == 256 { standard } else { config.cases };
-    ProptestConfig { cases, failure_persistence: None, ..config }
+    let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(1) } else { config.rng_seed };
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..config }
 }
 
 /// Something that a user does.

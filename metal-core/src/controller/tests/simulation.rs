@@ -245,11 +245,16 @@ proptest! {
         settle(&mut cluster)?;
         // A restart writes nothing, unless others have changed why a Service does not get what it wants since
         // that was said.
-        let pools: Vec<_> = cluster.leader.controller.snapshot().pools().cloned().collect();
+        let in_force = |cluster: &Cluster| {
+            let snapshot = cluster.leader.controller.snapshot();
+            let (pools, reservations) = (snapshot.pools(), snapshot.reservations());
+            (pools.cloned().collect::<Vec<_>>(), reservations.cloned().collect::<Vec<_>>())
+        };
+        let former = in_force(&cluster);
         cluster.restart(false, &[1]);
         let before = listed_in(&cluster);
         let outputs = decide(&mut cluster, &before)?;
-        if cluster.leader.controller.snapshot().pools().eq(&pools) {
+        if in_force(&cluster) == former {
             for output in &outputs {
                 if let Output::Assign { service, assignment, .. } = output {
                     let before = &cluster.services[service];
