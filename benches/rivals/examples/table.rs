@@ -1,4 +1,5 @@
-//! Prints the last measurement of `bgp_codec` as Markdown tables: medians, the best of the others in bold.
+//! Prints the last measurement of `bgp_codec` as Markdown tables, the best of the others in bold. Each number is the
+//! fastest of all samples: whatever else a machine does makes samples slower, never faster.
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +12,11 @@ use serde_json::Value as Json;
 
 fn main() -> io::Result<()> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let mut medians: BTreeMap<(String, String), BTreeMap<String, f64>> = BTreeMap::new();
-    collect(&target.join("criterion"), &mut medians)?;
+    let mut fastest: BTreeMap<(String, String), BTreeMap<String, f64>> = BTreeMap::new();
+    collect(&target.join("criterion"), &mut fastest)?;
     let mut out = io::stdout().lock();
     for step in ["decode", "walk", "encode", "floor"] {
-        let rows: Vec<_> = medians.iter().filter(|((of, _), _)| of == step).collect();
+        let rows: Vec<_> = fastest.iter().filter(|((of, _), _)| of == step).collect();
         let mut codecs: Vec<_> = rows.iter().flat_map(|(_, row)| row.keys()).collect();
         codecs.sort_by_key(|name| (!name.starts_with("metal"), name.as_str()));
         codecs.dedup();
@@ -25,11 +26,11 @@ fn main() -> io::Result<()> {
         for ((_, name), row) in rows {
             write!(out, "| {name} |")?;
             let others = row.iter().filter(|(codec, _)| !codec.starts_with("metal") && *codec != "memcpy");
-            let best = others.map(|(_, median)| *median).fold(f64::INFINITY, f64::min);
+            let best = others.map(|(_, time)| *time).fold(f64::INFINITY, f64::min);
             for codec in &codecs {
                 match row.get(*codec) {
-                    Some(median) if *median == best => write!(out, " **{}** |", time(*median))?,
-                    Some(median) => write!(out, " {} |", time(*median))?,
+                    Some(time) if *time == best => write!(out, " **{}** |", shown(*time))?,
+                    Some(time) => write!(out, " {} |", shown(*time))?,
                     None => write!(out, " |")?,
                 }
             }
@@ -42,7 +43,7 @@ fn main() -> io::Result<()> {
 /// Every `new/estimates.json` below, by the names in the `benchmark.json` beside it.
 fn collect(
     directory: &Path,
-    medians: &mut BTreeMap<(String, String), BTreeMap<String, f64>>,
+    fastest: &mut BTreeMap<(String, String), BTreeMap<String, f64>>,
 ) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -51,25 +52,26 @@ fn collect(
         }
         let read =
             |name: &str| -> Option<Json> { serde_json::from_slice(&fs::read(path.join(name)).ok()?).ok() };
-        let (Some(benchmark), Some(estimates)) = (read("benchmark.json"), read("estimates.json")) else {
-            collect(&path, medians)?;
+        let (Some(benchmark), Some(sample)) = (read("benchmark.json"), read("sample.json")) else {
+            collect(&path, fastest)?;
             continue;
         };
         if !path.ends_with("new") {
             continue;
         }
         let text = |name: &str| benchmark[name].as_str().unwrap_or_default().to_owned();
-        if let (Some((step, row)), Some(median)) =
-            (text("group_id").split_once('/'), estimates["median"]["point_estimate"].as_f64())
-        {
-            medians.entry((step.into(), row.into())).or_default().insert(text("function_id"), median);
+        let numbers = |name: &str| sample[name].as_array().into_iter().flatten().filter_map(Json::as_f64);
+        let per_call = numbers("times").zip(numbers("iters")).map(|(time, calls)| time / calls);
+        if let Some((step, row)) = text("group_id").split_once('/') {
+            let row = fastest.entry((step.into(), row.into())).or_default();
+            row.insert(text("function_id"), per_call.fold(f64::INFINITY, f64::min));
         }
     }
     Ok(())
 }
 
 /// Three digits.
-fn time(nanoseconds: f64) -> String {
+fn shown(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
         ..1e3 => (nanoseconds, "ns"),
         1e3..1e6 => (nanoseconds / 1e3, "µs"),

@@ -166,8 +166,14 @@ fn values_that_say_more() {
     );
     let update = Update::parse(&body, &internal()).expect("a good UPDATE");
     let path = update.attribute(AttributeCode::AS_PATH).expect("there");
-    // An AS_SET is still read, to be able to say so.
-    assert!(path.value().is_err());
+    // An AS_SET is not allowed, and read all the same.
+    assert_eq!(validate(&update).findings().count(), 1);
+    let Ok(Value::AsPath(path)) = path.value() else { panic!("AS_PATH") };
+    assert_eq!(
+        path.segments().map(|segment| segment.kind).collect::<Vec<_>>(),
+        [SegmentKind::Sequence, SegmentKind::Set]
+    );
+    assert_eq!(path.hops(), 4);
 
     let communities = update.attribute(AttributeCode::EXTENDED_COMMUNITIES).expect("there");
     let Ok(Value::ExtendedCommunities(list)) = communities.value() else { panic!("communities") };
@@ -186,6 +192,36 @@ fn values_that_say_more() {
     let aigp = update.attribute(AttributeCode::AIGP).expect("there");
     let Ok(Value::Aigp(aigp)) = aigp.value() else { panic!("AIGP") };
     assert_eq!((aigp.metric(), aigp.tlvs().count()), (Some(100), 2));
+}
+
+#[test]
+fn what_may_not_be_said_is_read_all_the_same() {
+    for (octets, expected) in [
+        ("40 05 04 00000064", "LocalPref(100)"),
+        ("80 09 04 0a000001", "OriginatorId(10.0.0.1)"),
+        ("80 0a 04 0a000001", "ClusterList([10.0.0.1])"),
+        ("c0 12 08 0000fc00 0a000001", "As4Aggregator(Aggregator { asn: 64512, router: 10.0.0.1 })"),
+        ("c0 07 08 00000000 0a000001", "Aggregator(Aggregator { asn: 0, router: 10.0.0.1 })"),
+        ("c0 04 04 00000064", "MultiExitDisc(100)"),
+        ("40 03 04 00000000", "NextHop(0.0.0.0)"),
+        ("40 63 01 07", "Unknown([7])"),
+    ] {
+        let body = update_body("", octets, VIP);
+        let update = Update::parse(&body, &external()).expect("readable");
+        assert!(validate(&update).disposition().is_some(), "{octets}");
+        let attribute = update.attributes().next().expect("there");
+        assert_eq!(format!("{:?}", attribute.value().expect("readable")), expected);
+        // And written as it came, wrong flags included.
+        let mut buffer = [0; 4_096];
+        let len = Contents::of(&update).encode(&external(), &mut buffer).expect("it fits");
+        assert_eq!(to_hex(&buffer[19..len]), to_hex(&body));
+    }
+    for octets in ["40 05 03 000064", "c0 08 03 000064", "40 02 04 0202 0001", "40 01 01 03", "80 1a 02 0100"]
+    {
+        let body = update_body("", octets, VIP);
+        let update = Update::parse(&body, &external()).expect("readable");
+        assert!(update.attributes().next().expect("there").value().is_err(), "{octets}");
+    }
 }
 
 #[test]

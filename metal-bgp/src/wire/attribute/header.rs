@@ -43,23 +43,27 @@ pub struct AttributeIter<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// What it says.
+    /// What it says, whether or not it may: an AS_SET, or a LOCAL_PREF from an external peer, is read as well.
     ///
     /// # Errors
-    /// When the flags are wrong for its type, or its value is malformed. What follows from that is said by
+    /// When it cannot be read. What follows from that, and from what may not be said, is for
     /// [`validate`](crate::validate::validate()).
     #[inline]
     pub fn value(&self) -> Result<Value<'a>, Fault> {
         // Where nothing in the UPDATE is wrong, nothing is checked again.
-        let fault = if self.sound {
-            None
-        } else {
-            check(self.code, self.flags, self.bytes, Context::new(&self.session))
-        };
-        match fault {
-            None => Ok(Value::read(self.code, self.bytes, &self.session)),
-            Some(fault) => Err(fault),
+        if !self.sound
+            && let Some(fault) =
+                check(self.code, self.flags, self.bytes, Context::new(&self.session).lenient())
+        {
+            return Err(fault);
         }
+        Ok(Value::read(self.code, self.bytes, &self.session))
+    }
+
+    /// Whether the optional and transitive flags are those of its type, if that is understood.
+    #[must_use]
+    pub fn has_right_flags(&self) -> bool {
+        self.code.flags().is_none_or(|right| right.kind() == self.flags.kind())
     }
 }
 

@@ -82,6 +82,8 @@ pub(crate) struct Context {
     four_octet: bool,
     add_path: Families,
     nlri: bool,
+    /// Only whether it can be read.
+    lenient: bool,
 }
 
 impl Context {
@@ -91,7 +93,13 @@ impl Context {
             four_octet: session.four_octet_as,
             add_path: session.add_path,
             nlri: false,
+            lenient: false,
         }
+    }
+
+    /// For whoever wants to know what an attribute says, whether or not it may.
+    pub(crate) const fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     /// NEXT_HOP means something only to prefixes in the NLRI field (RFC 4760 3).
@@ -129,10 +137,12 @@ pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Co
     use AttributeCode as Code;
     match code {
         // Discarded whatever they say (RFC 7606 7.5, 7.9, 7.10).
-        Code::LOCAL_PREF | Code::ORIGINATOR_ID | Code::CLUSTER_LIST if context.external => {
+        Code::LOCAL_PREF | Code::ORIGINATOR_ID | Code::CLUSTER_LIST
+            if context.external && !context.lenient =>
+        {
             return Some(Fault::FromExternal(code));
         }
-        Code::AS4_PATH | Code::AS4_AGGREGATOR if context.four_octet => {
+        Code::AS4_PATH | Code::AS4_AGGREGATOR if context.four_octet && !context.lenient => {
             return Some(Fault::FromFourOctet(code));
         }
         _ => {}
@@ -152,6 +162,7 @@ pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Co
         _ => {}
     }
     match code.flags() {
+        _ if context.lenient => {}
         Some(right) if right.kind() != flags.kind() => return Some(Fault::Flags { code, flags: flags.0 }),
         None if !flags.optional() => return Some(Fault::UnrecognizedWellKnown(code)),
         _ => {}
@@ -163,9 +174,9 @@ pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Co
             [value] => return Some(Fault::Origin(value)),
             _ => false,
         },
-        Code::AS_PATH => return check_path(code, bytes, context.four_octet, context.external),
+        Code::AS_PATH => return check_path(code, bytes, context.four_octet, context),
         // Confederation segments are dropped from an AS4_PATH, not judged (RFC 6793 6).
-        Code::AS4_PATH if !bytes.is_empty() => return check_path(code, bytes, true, false),
+        Code::AS4_PATH if !bytes.is_empty() => return check_path(code, bytes, true, context),
         Code::NEXT_HOP => match bytes.try_into().map(u32::from_be_bytes).map(Ipv4Addr::from_bits) {
             Ok(address) if context.nlri && !is_host(address) => return Some(Fault::NextHop(address)),
             address => address.is_ok(),
@@ -177,7 +188,7 @@ pub(crate) fn check(code: AttributeCode, flags: Flags, bytes: &[u8], context: Co
         Code::AGGREGATOR | Code::AS4_AGGREGATOR => {
             let four_octet = context.four_octet || code == Code::AS4_AGGREGATOR;
             match Aggregator::read(bytes, four_octet) {
-                Some(Aggregator { asn: 0, .. }) => return Some(Fault::AsZero(code)),
+                Some(Aggregator { asn: 0, .. }) if !context.lenient => return Some(Fault::AsZero(code)),
                 aggregator => aggregator.is_some(),
             }
         }
@@ -276,7 +287,13 @@ fn whole<T: Item>(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.len().is_multiple_of(T::LEN)
 }
 
-fn check_path(code: AttributeCode, mut bytes: &[u8], four_octet: bool, external: bool) -> Option<Fault> {
+fn check_path(
+    code: AttributeCode,
+    mut bytes: &[u8],
+    four_octet: bool,
+    Context { external, lenient, .. }: Context,
+) -> Option<Fault> {
+    let in_confederation = !external || code == AttributeCode::AS4_PATH;
     while let [kind, count, rest @ ..] = bytes {
         let Some((asns, rest)) = rest.split_at_checked(usize::from(*count) * width(four_octet)) else {
             return Some(match kind {
@@ -286,12 +303,13 @@ fn check_path(code: AttributeCode, mut bytes: &[u8], four_octet: bool, external:
         };
         match kind {
             1..=4 if *count == 0 => return Some(Fault::EmptySegment(code)),
-            3 | 4 if external => return Some(Fault::Confederation),
+            1..=4 if lenient => {}
+            3 | 4 if !in_confederation => return Some(Fault::Confederation),
             1 | 4 => return Some(Fault::AsSet(code)),
             2 | 3 => {}
             kind => return Some(Fault::SegmentType { code, kind: *kind }),
         }
-        if has_zero(asns, four_octet) {
+        if !lenient && has_zero(asns, four_octet) {
             return Some(Fault::AsZero(code));
         }
         bytes = rest;

@@ -51,7 +51,7 @@ pub struct Attributes {
     pub only_to_customer: Option<u32>,
     /// BGP Prefix-SID, as bytes.
     pub prefix_sid: Box<[u8]>,
-    /// Attributes that are not understood, and malformed ones.
+    /// Attributes that are not understood, and those that are malformed or have wrong flags.
     pub other: Vec<RawAttribute>,
     /// Which of the attributes above somebody on the way did not know.
     pub partial: Partial,
@@ -92,12 +92,13 @@ impl Attributes {
         let mut seen = crate::wire::update::Seen::default();
         for attribute in update.attributes().filter(|attribute| seen.insert(attribute.code)) {
             match attribute.value() {
-                Ok(value) if attributes.take(&value) => {
+                Ok(value) if attribute.has_right_flags() && attributes.take(&value) => {
                     if attribute.flags.partial() {
                         attributes.partial = attributes.partial.with(attribute.code);
                     }
                 }
-                Ok(Value::NextHop(_) | Value::MpReach(_) | Value::MpUnreach(_)) => {}
+                Ok(Value::NextHop(_) | Value::MpReach(_) | Value::MpUnreach(_))
+                    if attribute.has_right_flags() => {}
                 Ok(_) | Err(_) => attributes.other.push(RawAttribute {
                     code: attribute.code,
                     flags: Flags(attribute.flags.0 & KEPT_FLAGS),

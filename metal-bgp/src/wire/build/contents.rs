@@ -72,6 +72,8 @@ impl Contents {
         let mut seen = Seen::default();
         for attribute in update.attributes().filter(|attribute| seen.insert(attribute.code)) {
             let kept = match attribute.value() {
+                // With wrong flags it is among the attributes kept as bytes.
+                _ if !attribute.has_right_flags() => true,
                 Ok(Value::NextHop(address)) => {
                     contents.next_hop = Some(address);
                     true

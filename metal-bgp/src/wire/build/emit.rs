@@ -26,9 +26,9 @@ pub(super) fn emit(
     let internal = !strict || session.peer == Peer::Internal;
     let four_octet = session.four_octet_as;
     if next_other == NONE {
-        Emit::<false> { attributes, next_hop, four_octet, internal, writer, skip, next_other }.all()
+        Emit::<false> { attributes, next_hop, four_octet, internal, strict, writer, skip, next_other }.all()
     } else {
-        Emit::<true> { attributes, next_hop, four_octet, internal, writer, skip, next_other }.all()
+        Emit::<true> { attributes, next_hop, four_octet, internal, strict, writer, skip, next_other }.all()
     }
 }
 
@@ -38,6 +38,7 @@ struct Emit<'e, 'o, const OTHERS: bool> {
     next_hop: Option<Ipv4Addr>,
     four_octet: bool,
     internal: bool,
+    strict: bool,
     writer: &'e mut Writer<'o>,
     skip: Seen,
     /// The type of the next attribute kept as bytes.
@@ -91,15 +92,14 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
         self.others(Code::EXTENDED_COMMUNITIES)?;
         self.sorted(Code::EXTENDED_COMMUNITIES, &attributes.extended_communities)?;
         self.others(Code::AS4_PATH)?;
-        if !four_octet {
+        // A peer with four-octet AS numbers has to get neither; what is to be written as told is.
+        let as4 = !four_octet || !self.strict;
+        if as4 {
             self.as4_path()?;
         }
         self.others(Code::AS4_AGGREGATOR)?;
-        if let Some(aggregator) = attributes
-            .as4_aggregator
-            .or(attributes.aggregator.filter(|aggregator| u16::try_from(aggregator.asn).is_err()))
-            .filter(|_| !four_octet)
-        {
+        let made = attributes.aggregator.filter(|it| !four_octet && u16::try_from(it.asn).is_err());
+        if let Some(aggregator) = attributes.as4_aggregator.or(made).filter(|_| as4) {
             self.aggregator(Code::AS4_AGGREGATOR, aggregator, true)?;
         }
         self.others(Code::IPV6_EXTENDED_COMMUNITIES)?;
@@ -214,7 +214,7 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
         if let Some(path) = &attributes.as4_path {
             return self.path(AttributeCode::AS4_PATH, path, true);
         }
-        let Some(path) = &attributes.as_path else { return Ok(()) };
+        let Some(path) = attributes.as_path.as_ref().filter(|_| !self.four_octet) else { return Ok(()) };
         if !path.iter().flat_map(|segment| &segment.asns).any(|asn| u16::try_from(*asn).is_err()) {
             return Ok(());
         }
