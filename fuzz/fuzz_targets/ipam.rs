@@ -70,7 +70,10 @@ impl World<'_> {
                     self.ipam.hold(address, &owner);
                 }
             }
-            6 => drop(self.ipam.drop_hold(ip(self.byte()))),
+            6 => {
+                let address = ip(self.byte());
+                drop(self.ipam.drop_hold(address));
+            }
             7 => self.reserve(),
             8 => {
                 let object = object(self.byte());

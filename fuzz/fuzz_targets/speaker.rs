@@ -12,7 +12,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use metal_core::{
     Instant, Machine,
-    config::{L2AdvertisementSpec, Object, ObjectRef, PoolSpec, Spec},
+    config::{L2AdvertisementSpec, Object, ObjectRef, ObjectStatus, PoolSpec, Spec},
     drain,
     name::ObjectKey,
     selector::{Labels, Selector},
@@ -161,7 +161,9 @@ impl Lan {
 
     fn configure(&mut self, id: usize, kind: &'static str, name: u8, spec: Option<Spec>) {
         let object = ObjectRef { kind, namespace: "metallb-system".into(), name: key("c", name).name };
-        let value = spec.map(|spec| Object { created: None, labels: Labels::new(), spec });
+        let object_of =
+            |spec| Object { created: None, labels: Labels::new(), spec, status: ObjectStatus::default() };
+        let value = spec.map(object_of);
         self.tell(id, Input::Config(object, value));
     }
 

@@ -11,8 +11,6 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
 mod bump;
 
 use core::{
