@@ -189,7 +189,7 @@ fn floor(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1_000_000));
     group.bench_function("metal-bgp, packer", |bencher| {
         bencher.iter(|| {
-            let list = black_box(&nets).iter().copied();
+            let list = black_box(&nets).iter();
             let mut packer =
                 Packer::announce(&attributes, next_hop, Safi::UNICAST, list, &session).expect("sound");
             let mut octets = 0;

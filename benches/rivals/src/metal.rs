@@ -216,13 +216,13 @@ impl Announcement {
     #[inline]
     pub fn encode(&self, session: &Session, buffer: &mut [u8]) -> Option<usize> {
         match &self.prefixes {
-            Prefixes::V4(list) => self.pack(list.iter().copied(), session, buffer),
+            Prefixes::V4(list) => self.pack(list.iter(), session, buffer),
             Prefixes::V6(list) => {
                 let packer = Packer::announce(
                     &self.attributes,
                     self.next_hop,
                     Safi::UNICAST,
-                    list.iter().copied(),
+                    list.iter(),
                     session,
                 );
                 let mut packer = packer.ok()?;
@@ -235,9 +235,9 @@ impl Announcement {
         }
     }
 
-    fn pack(
+    fn pack<'a>(
         &self,
-        list: impl Iterator<Item = Ipv4Net>,
+        list: impl Iterator<Item = &'a Ipv4Net>,
         session: &Session,
         buffer: &mut [u8],
     ) -> Option<usize> {

@@ -94,7 +94,7 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
         self.others(Code::AS4_PATH)?;
         // A peer with four-octet AS numbers has to get neither; what is to be written as told is.
         let as4 = !four_octet || !self.strict;
-        if as4 {
+        if as4 && (!four_octet || attributes.as4_path.is_some()) {
             self.as4_path()?;
         }
         self.others(Code::AS4_AGGREGATOR)?;
@@ -180,9 +180,17 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
             return Ok(());
         }
         let len = list.len().saturating_mul(T::LEN);
+        if let Ok(short) = u8::try_from(len) {
+            let flags = self.flags(code);
+            let room = self.writer.take(3 + len)?;
+            if let Some((head, room)) = room.split_first_chunk_mut() {
+                *head = [flags.0, code.0, short];
+                T::write_all(list, room);
+            }
+            return Ok(());
+        }
         self.header(code, len)?;
-        let room = self.writer.take(len)?;
-        T::write_all(list, room);
+        T::write_all(list, self.writer.take(len)?);
         Ok(())
     }
 
@@ -232,6 +240,20 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
         path: &[PathSegment],
         four_octet: bool,
     ) -> Result<(), EncodeError> {
+        // Most paths have one segment, and fit behind a header with one octet of length.
+        if let ([PathSegment { kind, asns }], true) = (path, four_octet)
+            && let Ok(count @ 1..=SHORT) = u8::try_from(asns.len())
+        {
+            let flags = self.flags(code);
+            let room = self.writer.take(5 + asns.len() * 4)?;
+            if let Some((head, room)) = room.split_first_chunk_mut() {
+                *head = [flags.0, code.0, 2 + count * 4, kind.code(), count];
+                for (asn, room) in asns.iter().zip(room.as_chunks_mut::<4>().0) {
+                    *room = asn.to_be_bytes();
+                }
+            }
+            return Ok(());
+        }
         let width = width(four_octet);
         let octets = |asns: &[u32]| asns.len() * width + asns.len().div_ceil(LONGEST) * 2;
         let len = match path {
@@ -334,5 +356,7 @@ const fn is_confederation(kind: SegmentKind) -> bool {
 
 /// Beyond all types.
 const NONE: u16 = 256;
+/// The most AS numbers of four octets of which one octet can say the length, with their segment.
+const SHORT: u8 = 63;
 /// The most AS numbers of a segment.
 const LONGEST: usize = 255;
