@@ -6,7 +6,7 @@ use core::{mem, net::IpAddr};
 use super::{
     Controller, Timer,
     agenda::{Queue, Step},
-    plan::plan,
+    plan::{fits, plan},
     record::{Lost, Own, Record, listed, shown},
     show::{explained, has_new},
 };
@@ -15,7 +15,6 @@ use crate::{
     ipam::{Conflict, Demand, Grant, Ipam},
     name::{ObjectKey, PoolName},
     reason::Reason,
-    request::Request,
     time::Instant,
     view::{Family, Scope, Service},
 };
@@ -401,12 +400,8 @@ impl Controller {
 
 /// Whether a Service that has an address does not ask for another one instead.
 fn is_wanted(ipam: &Ipam, service: &Service, address: IpAddr) -> bool {
-    let family = Family::of(address);
-    let meets = |request: &Request| {
-        let mut wanted = request.addresses.iter().filter(|wanted| wanted.family() == family);
-        let home = ipam.pool_of(address);
-        wanted.all(|wanted| ipam.meets(address, wanted))
-            && request.pool.as_ref().is_none_or(|pool| home.is_none_or(|home| home.name == *pool))
-    };
-    service.families.contains(&family) && service.request.as_ref().map_or(true, meets)
+    let Ok(request) = &service.request else { return service.families.contains(&Family::of(address)) };
+    let home = ipam.pool_of(address);
+    fits(ipam, &service.families, request, address)
+        && request.pool.as_ref().is_none_or(|pool| home.is_none_or(|home| home.name == *pool))
 }

@@ -38,11 +38,15 @@ pub(super) fn plan(
 
 /// Whether the request does not contradict what a Service has.
 fn may_stay(ipam: &Ipam, demand: &Demand<'_>, own: &Own) -> bool {
-    let family = Family::of(own.address);
-    let meets = |wanted: &Wanted| ipam.meets(own.address, wanted);
-    demand.families.contains(&family)
-        && demand.request.addresses.iter().all(|wanted| wanted.family() != family || meets(wanted))
+    fits(ipam, demand.families, demand.request, own.address)
         && demand.request.pool.as_ref().is_none_or(|wanted| own.pool == *wanted)
+}
+
+/// Whether an address is one that a Service of these families asks for, whatever its pool.
+pub(super) fn fits(ipam: &Ipam, families: &[Family], request: &Request, address: IpAddr) -> bool {
+    let family = Family::of(address);
+    let meets = |wanted: &Wanted| wanted.family() != family || ipam.meets(address, wanted);
+    families.contains(&family) && request.addresses.iter().all(meets)
 }
 
 /// Adds what is missing beside `kept`.
