@@ -218,13 +218,8 @@ impl Announcement {
         match &self.prefixes {
             Prefixes::V4(list) => self.pack(list.iter(), session, buffer),
             Prefixes::V6(list) => {
-                let packer = Packer::announce(
-                    &self.attributes,
-                    self.next_hop,
-                    Safi::UNICAST,
-                    list.iter(),
-                    session,
-                );
+                let packer =
+                    Packer::announce(&self.attributes, self.next_hop, Safi::UNICAST, list.iter(), session);
                 let mut packer = packer.ok()?;
                 let mut all = 0;
                 while let Some(length) = packer.write(&mut buffer[all..]).ok()? {
