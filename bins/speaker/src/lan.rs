@@ -285,10 +285,11 @@ impl Lan {
                 }
                 Some(announcer::Output::Join { link, group }) => self.join(link, group),
                 Some(announcer::Output::Leave { link, group }) => self.leave(link, group),
-                Some(announcer::Output::Conflict { link, address, mac }) => {
+                Some(announcer::Output::Conflict { link, address, mac, .. }) => {
                     let link = self.machines.borrow().link_name(link);
                     self.report(Report::Conflict { link, address, mac });
                 }
+                Some(announcer::Output::ConflictOver { .. } | announcer::Output::Answering { .. }) => {}
                 None => break,
             }
         }
@@ -300,7 +301,8 @@ impl Lan {
             Output::Listen { link, active: false } => drop(self.sockets.borrow_mut().remove(&link)),
             Output::Send { link, frame } => self.send(link, Kind::Beacon, &frame),
             Output::Own { link, address, owned } => {
-                let input = announcer::Input::Own { link, address, owned };
+                let duty = owned.then(announcer::Duty::default);
+                let input = announcer::Input::Own { link, address, duty };
                 self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
             }
             Output::Status { service, status } => self.report(Report::Status { service, status }),
