@@ -9,6 +9,7 @@ mod endpoints;
 mod input;
 pub mod l2;
 mod link;
+pub mod manner;
 mod reason;
 mod report;
 #[cfg(test)]
