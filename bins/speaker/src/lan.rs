@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use metal_arp::announcer::{self, Announcer};
 use metal_core::{
     Instant, Machine,
-    speaker::{Input, Output, Setup, Speaker},
+    speaker::{Duty, Input, Output, Setup, Speaker},
     view::{Link, LinkIndex},
 };
 use metal_daemon::Clock;
@@ -238,6 +238,16 @@ impl Lan {
         self.machines.borrow_mut().speaker.handle_input(self.clock.now(), input);
     }
 
+    /// Tells the speaker what the announcer has noticed; it has something to say to that.
+    fn tell(&self, input: Input<'_>) {
+        self.input(input);
+        self.moved.notify_one();
+    }
+
+    fn announcer(&self, input: announcer::Input<'_>) {
+        self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
+    }
+
     /// Takes news of the networks and passes them on.
     fn networks(&self, news: impl FnOnce(&mut Networks)) {
         let mut networks = self.networks.borrow_mut();
@@ -299,12 +309,13 @@ impl Lan {
                 }
                 Some(announcer::Output::Join { link, group }) => self.join(link, group),
                 Some(announcer::Output::Leave { link, group }) => self.leave(link, group),
-                Some(announcer::Output::Conflict { link, address, mac }) => {
-                    let input = Input::Conflict { link, address, mac, announced: true };
-                    self.input(input);
-                    // The speaker has something to say about it.
-                    self.moved.notify_one();
+                Some(announcer::Output::Conflict { link, address, mac, announced }) => {
+                    self.tell(Input::Conflict { link, address, mac, announced });
                 }
+                Some(announcer::Output::ConflictOver { link, address }) => {
+                    self.tell(Input::ConflictOver { link, address });
+                }
+                Some(announcer::Output::Answering { .. }) => {}
                 None => break,
             }
         }
@@ -316,11 +327,10 @@ impl Lan {
             Output::Listen { link, active: false } => drop(self.sockets.borrow_mut().remove(&link)),
             Output::Send { link, frame } => self.send(link, Kind::Beacon, &frame),
             Output::Own { link, address, duty } => {
-                let input = announcer::Input::Own { link, address, owned: duty.is_some() };
-                self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
+                let duty = duty.map(|Duty { probe, refresh }| announcer::Duty { probe, refresh });
+                self.announcer(announcer::Input::Own { link, address, duty });
             }
-            // The announcer defends what it is told of conflicts by itself, so far.
-            Output::Defend { .. } => {}
+            Output::Defend { link, address } => self.announcer(announcer::Input::Defend { link, address }),
             Output::Findings(found) => self.report(Report::Findings(found)),
             Output::NodeEvent(event) => self.report(Report::NodeEvent(event)),
             Output::Status { service, status } => self.report(Report::Status { service, status }),
