@@ -1,6 +1,9 @@
 //! What the LAN thread tells the rest of the process.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use metal_arp::announcer::Announcer;
 use metal_core::{
@@ -29,7 +32,7 @@ pub(crate) enum Report {
     Note(String),
 }
 
-/// The counters of the LAN thread, as a scrape sees them.
+/// The counters of the LAN thread and the packet thread, as a scrape sees them.
 #[derive(Default)]
 pub(crate) struct Counters {
     /// ARP and Neighbour Discovery frames by address: requests received, responses and gratuitous frames sent.
@@ -41,8 +44,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Reads both machines.
-    pub(crate) fn read(speaker: &Speaker, announcer: &Announcer) -> Self {
+    /// Reads the speaker machine.
+    pub(crate) fn read(speaker: &Speaker) -> Self {
         let counters = speaker.counters();
         let by_kind = [
             ("received", counters.received(Kind::Beacon)),
@@ -52,18 +55,30 @@ impl Counters {
             ("starved", counters.starved),
         ];
         Self {
-            arp: announcer
-                .counters()
-                .into_iter()
-                .map(|(address, counters)| {
-                    (address, [counters.requests, counters.responses, counters.gratuitous])
-                })
-                .collect(),
+            arp: BTreeMap::new(),
             members: speaker.links().map(|(_, name, members)| (name.to_owned(), members)).collect(),
             beacons: by_kind
                 .into_iter()
                 .chain(counters.refused().map(|(reason, count)| (reason.name(), count)))
                 .collect(),
+        }
+    }
+
+    /// Adds those of the announcer machine.
+    pub(crate) fn add_announcer(&mut self, announcer: &Announcer) {
+        for (address, counters) in announcer.counters() {
+            let counted = [counters.requests, counters.responses, counters.gratuitous];
+            self.arp.insert(address, counted);
+        }
+    }
+
+    /// Adds what the kernel has answered for addresses that are ours.
+    pub(crate) fn add_kernel(&mut self, answers: Vec<(Ipv4Addr, u64)>) {
+        for (address, count) in answers {
+            if let Some([requests, responses, _]) = self.arp.get_mut(&address.into()) {
+                *requests += count;
+                *responses += count;
+            }
         }
     }
 }
