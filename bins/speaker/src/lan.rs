@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use metal_arp::announcer::Duty;
 use metal_core::{
     Instant, Machine,
     speaker::{Input, Output, Setup, Speaker},
@@ -212,9 +213,16 @@ impl Lan {
 
     fn news(&self, news: News) {
         match news {
-            News::Conflict { link, address, mac } => {
+            News::Conflict { link, address, mac, announced } => {
                 let link = self.link_name(link);
+                debug!(
+                    "somebody else has {address} on {link}, which is {}",
+                    if announced { "ours" } else { "asked for" }
+                );
                 self.report(Report::Conflict { link, address, mac });
+            }
+            News::ConflictOver { link, address } => {
+                debug!("nobody else has {address} on {} any more", self.link_name(link));
             }
         }
     }
@@ -286,7 +294,8 @@ impl Lan {
             }
             Output::Send { link, frame } => self.send(link, &frame),
             Output::Own { link, address, owned } => {
-                self.packets.borrow_mut().order(packet::Order::Own { link, address, owned });
+                let duty = owned.then(Duty::default);
+                self.packets.borrow_mut().order(packet::Order::Own { link, address, duty });
             }
             Output::Status { service, status } => self.report(Report::Status { service, status }),
             Output::Event { service, event } => self.report(Report::Event { service, event }),

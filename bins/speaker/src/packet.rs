@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use metal_arp::announcer::{Announcer, Input, Output, Setup};
+use metal_arp::announcer::{Announcer, Duty, Input, Output, Setup};
 use metal_core::{
     Machine,
     view::{LinkIndex, Mac},
@@ -42,7 +42,7 @@ pub(crate) enum Order {
     /// It no longer does.
     Close { link: LinkIndex },
     /// Answer for an address, or fall silent; see [`Input::Own`].
-    Own { link: LinkIndex, address: IpAddr, owned: bool },
+    Own { link: LinkIndex, address: IpAddr, duty: Option<Duty> },
     /// Add what has been done for each address to these counters, and send them.
     Count { counters: Counters, reply: oneshot::Sender<Counters> },
     /// End.
@@ -51,8 +51,10 @@ pub(crate) enum Order {
 
 /// What the LAN thread has to know.
 pub(crate) enum News {
-    /// Another station claims an address of ours.
-    Conflict { link: LinkIndex, address: IpAddr, mac: Mac },
+    /// Another station has an address of ours; see [`Output::Conflict`].
+    Conflict { link: LinkIndex, address: IpAddr, mac: Mac, announced: bool },
+    /// It is heard no more; see [`Output::ConflictOver`].
+    ConflictOver { link: LinkIndex, address: IpAddr },
 }
 
 /// The packet thread, as the LAN thread sees it. Dropping it ends the thread.
@@ -207,9 +209,7 @@ impl Answerer {
                 Order::Link { link, mac } => self.tell_machine(Input::Link { link, mac }),
                 Order::Open { link, expiry } => self.open(link, expiry),
                 Order::Close { link } => drop(self.links.remove(&link)),
-                Order::Own { link, address, owned } => {
-                    self.tell_machine(Input::Own { link, address, owned });
-                }
+                Order::Own { link, address, duty } => self.tell_machine(Input::Own { link, address, duty }),
                 Order::Count { counters, reply } => self.count(counters, reply),
                 Order::Stop => stop = true,
             }
@@ -248,7 +248,11 @@ impl Answerer {
                         link.leave(group);
                     }
                 }
-                Output::Conflict { link, address, mac } => self.tell(News::Conflict { link, address, mac }),
+                Output::Answering { link, address, mac } => self.answering(link, address, mac),
+                Output::Conflict { link, address, mac, announced } => {
+                    self.tell(News::Conflict { link, address, mac, announced });
+                }
+                Output::ConflictOver { link, address } => self.tell(News::ConflictOver { link, address }),
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use metal_arp::{Operation, Packet};
+use metal_arp::{Operation, Packet, announcer::Duty};
 use metal_core::view::{LinkIndex, Mac};
 use metal_daemon::Clock;
 use metal_net::{BlockingPacketSocket, Expiry, Filter, Namespace};
@@ -49,7 +49,7 @@ impl Cable {
         let link = self.link;
         self.packets.order(Order::Link { link, mac: Some(NODE) });
         self.packets.order(Order::Open { link, expiry: Arc::clone(expiry) });
-        self.packets.order(Order::Own { link, address: OURS.into(), owned: true });
+        self.packets.order(Order::Own { link, address: OURS.into(), duty: Some(Duty::default()) });
         self.packets.flush();
         self.counters();
     }
@@ -116,7 +116,7 @@ fn it_answers_only_while_the_deciding_thread_lives() {
     cable.ask([192, 0, 2, 9]);
     requests(&mut cable, 3);
     assert!(!cable.hears(Duration::ZERO), "over");
-    cable.packets.order(Order::Own { link: cable.link, address: OURS.into(), owned: false });
+    cable.packets.order(Order::Own { link: cable.link, address: OURS.into(), duty: None });
     expiry.renew(FOR_EVER);
     cable.counters();
     cable.ask([192, 0, 2, 9]);
@@ -132,8 +132,10 @@ fn conflicts_are_told() {
     expiry.renew(FOR_EVER);
     cable.own(&expiry);
     cable.ask(OURS);
-    let News::Conflict { link, address, mac } = cable.news.blocking_recv().expect("news");
-    assert_eq!((link, address, mac), (cable.link, OURS.into(), CLIENT));
+    let Some(News::Conflict { link, address, mac, announced }) = cable.news.blocking_recv() else {
+        panic!("no conflict");
+    };
+    assert_eq!((link, address, mac, announced), (cable.link, OURS.into(), CLIENT, true));
 }
 
 #[test]
