@@ -125,7 +125,7 @@ pub(crate) fn management_address(node: &str) -> String {
 }
 
 /// A node's IPv6 address there.
-pub(crate) fn management_address_v6(node: &str) -> String {
+fn management_address_v6(node: &str) -> String {
     format!("fd00:20::{}", 11 + index(node))
 }
 

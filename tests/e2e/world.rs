@@ -9,7 +9,7 @@ use crate::api::Client;
 use crate::control_plane::{ADMIN, ControlPlane};
 use crate::daemons::{CONTROLLER, Daemons, SPEAKER};
 use crate::probe::{self, Served};
-use crate::rack::{NODES, PODS, Pod, Rack, management_address, management_address_v6};
+use crate::rack::{NODES, PODS, Pod, Rack, management_address};
 use metal_tests::process::tail;
 use metal_tests::wait::{ensure, wait_for};
 
@@ -290,7 +290,6 @@ metadata: {{name: {node}, labels: {{kubernetes.io/hostname: {node}, kubernetes.i
 status:
   addresses:
   - {{type: InternalIP, address: {address}}}
-  - {{type: InternalIP, address: '{address_v6}'}}
   - {{type: Hostname, address: {node}}}
   conditions:
   - type: Ready
@@ -300,8 +299,7 @@ status:
     lastHeartbeatTime: '2026-01-01T00:00:00Z'
     lastTransitionTime: '2026-01-01T00:00:00Z'
 ",
-        address = management_address(node),
-        address_v6 = management_address_v6(node),
+        address = management_address(node)
     )
 }
 

@@ -18,7 +18,7 @@ const ECHO_TIME: Duration = Duration::from_millis(500);
 /// 15 to 45, and asks the address itself whether it is still there as soon as the entry is in use again.
 #[test]
 fn neighbours_with_a_short_reachable_time_are_confirmed() {
-    const CONFIRMATIONS: usize = 15;
+    const CONFIRMATIONS: usize = 8;
     let lan = Lan::start(2);
     for family in ["ipv4", "ipv6"] {
         let set = |setting: &str, value| lan.client.set(&format!("{family}/neigh/eth0/{setting}"), value);
@@ -68,12 +68,14 @@ fn refreshes_keep_the_switch_from_forgetting() {
     for setting in ["flood", "mcast_flood", "bcast_flood"] {
         lan.switch.run("bridge", &["link", "set", "dev", "node1", setting, "off"]);
     }
-    let rules = format!(
-        "table bridge lan {{ chain in {{ type filter hook prerouting priority -300; \
-         ether saddr {mac} udp dport {} drop; }} }}",
-        beacon::PORT
-    );
-    lan.switch.run("nft", &[&rules]);
+    let held_back = format!("add rule bridge lan in ether saddr {mac} udp dport {} drop", beacon::PORT);
+    for command in [
+        "add table bridge lan",
+        "add chain bridge lan in { type filter hook prerouting priority -300; }",
+        &held_back,
+    ] {
+        lan.switch.run("nft", &[command]);
+    }
     lan.launch_daemons("  refreshInterval: 1s\n");
     let known = || lan.switch.run("bridge", &["fdb", "show", "br", "lan", "dynamic"]).contains(&mac);
     wait_for("the node in the switch's table", DEADLINE, || ensure(known(), || "not there".to_owned()));

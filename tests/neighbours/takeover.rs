@@ -1,6 +1,9 @@
 //! What clients learn when an address moves.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use metal_tests::wait::{ensure, wait_for};
 
@@ -57,7 +60,9 @@ fn the_tools_of_administrators_get_one_answer_each() {
     }
     let owner = lan.owner(VIP_V6);
     let said = lan.client.run("ndisc6", &["-m", "-r", "1", "-w", "500", "-q", &VIP_V6.to_string(), "eth0"]);
-    assert_eq!(said.to_lowercase().trim(), format!("02:00:00:00:00:{owner:02}"));
+    // An announcement that comes meanwhile looks to the tool like one more answer.
+    let all: BTreeSet<_> = said.lines().map(str::to_lowercase).collect();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [format!("02:00:00:00:00:{owner:02}")]);
 }
 
 #[test]

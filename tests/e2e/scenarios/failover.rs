@@ -91,7 +91,7 @@ fn serve_dual_stack(world: &mut World) -> Served {
     world.advertise("first-pool");
     world.create_dual_stack_service("whoami", PORT, &["pod-1", "pod-2"]);
     world.await_addresses("whoami", &[ADDRESS, ADDRESS_V6]);
-    world.await_answer(ADDRESS, PORT);
+    world.await_served(ADDRESS, PORT);
     await_served(world, ADDRESS_V6)
 }
 
