@@ -7,7 +7,7 @@ use std::{
 };
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use metal_arp::{Announcer, Frame, Input, Operation, Output, Packet, Setup, Table, ndp, reply};
+use metal_arp::{Announcer, Duty, Frame, Input, Operation, Output, Packet, Table, ndp, reply};
 use metal_core::{Instant, Machine};
 
 const LINK: u32 = 2;
@@ -55,9 +55,10 @@ fn solicitations(owned: u32) -> Vec<Frame> {
 
 /// Everything is announced, and nothing is refreshed.
 fn announcer(owned: impl Iterator<Item = IpAddr>) -> Announcer {
-    let mut announcer = Announcer::new(Setup { refresh: None, ..Setup::default() });
+    let mut announcer = Announcer::default();
+    let duty = Some(Duty { probe: false, refresh: None });
     for address in owned {
-        announcer.handle_input(Instant::ZERO, Input::Own { link: LINK, address, owned: true });
+        announcer.handle_input(Instant::ZERO, Input::Own { link: LINK, address, duty });
     }
     announcer.handle_input(Instant::ZERO, Input::Link { link: LINK, mac: Some(MAC) });
     let mut now = Instant::ZERO;

@@ -1,72 +1,41 @@
 //! The machine that answers for our addresses and tells the neighbours when they move.
 
+mod answering;
+mod conflict;
+mod duty;
 mod groups;
 mod link;
+mod probe;
+mod receive;
+mod requesters;
 mod schedule;
 
-use alloc::collections::{BTreeMap, VecDeque};
-use core::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::net::{IpAddr, Ipv6Addr};
 
 use metal_core::{Instant, Machine};
 
 use self::{
+    answering::{Answering, Place},
     groups::{Change, Groups},
-    link::{Jitter, Link},
+    link::{Event, Jitter, Link},
+    receive::Waiting,
+};
+pub use self::{
+    conflict::{CONFLICT_PAUSE, DEFEND_PAUSE, QUIET_WHILE_ANNOUNCED},
+    duty::{Duty, MIN_PAUSE, PAUSES, REFRESH, Setup},
+    probe::{LATER_PROBES, PROBE_PAUSE, PROBE_WINDOW, PROBES, QUIET_WHILE_PROBING},
+    requesters::{REMEMBERED, REQUESTERS},
 };
 use crate::{
     arp,
     counters::{Counters, Drops},
-    ethernet::{Frame, Mac, is_ipv6, is_station},
+    ethernet::{Frame, Mac, is_station},
     ndp,
-    reply::{advertise, answer},
-    silence::Silence,
 };
-
-/// The pauses between the rounds of an announcement that follow a takeover: gratuitous ARP as request and reply, or
-/// one unsolicited advertisement.
-///
-/// Rounds are at 0, 0.1, 1.1, 2.2, 3.3 and 4.4 s: those of MetalLB and an early repeat, because when the first
-/// frame is lost the clients would go on sending to the old owner for more than a second.
-pub const PAUSES: [Duration; 5] = [
-    Duration::from_millis(100),
-    Duration::from_millis(1_000),
-    Duration::from_millis(1_100),
-    Duration::from_millis(1_100),
-    Duration::from_millis(1_100),
-];
-
-/// Two rounds for one address are at least this far apart, however often its ownership is repeated.
-pub const MIN_PAUSE: Duration = Duration::from_millis(100);
-
-/// A conflict about one address on one link is reported at most this often.
-pub const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many answers and reports wait for the driver before frames are dropped.
 pub const BACKLOG: usize = 1_024;
-
-/// How an announcer goes about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setup {
-    /// For jitter.
-    pub seed: u64,
-    /// Frames a second that the announcements of takeovers may take on a link, at least one. When thousands of
-    /// addresses move at once, each has its first frame before any has its second.
-    pub takeover_rate: u32,
-    /// The time between two frames that keep an address known once its announcement is over; `None` for none.
-    pub refresh: Option<Duration>,
-    /// Frames a second that refreshes may take on a link, at least one. With more addresses than this allows the time
-    /// between two frames for one of them grows.
-    pub refresh_rate: u32,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self { seed: 0, takeover_rate: 10_000, refresh: Some(Duration::from_secs(60)), refresh_rate: 50 }
-    }
-}
 
 /// What the announcer is told.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +48,7 @@ pub enum Input<'a> {
         /// Its Ethernet address; `None` when frames cannot come and go: it is gone, down or without carrier.
         mac: Option<Mac>,
     },
-    /// Answer for an address on a link, or fall silent. Hearing `owned: true` again announces again. The link
+    /// Answer for an address on a link, or fall silent. Hearing a duty again announces again. The link
     /// may be named later; it may also come and go, ownership stays. An address that no station can have is never
     /// owned.
     Own {
@@ -87,8 +56,16 @@ pub enum Input<'a> {
         link: u32,
         /// The address.
         address: IpAddr,
-        /// Whether it is ours now.
-        owned: bool,
+        /// How it is ours now; `None` when it is not.
+        duty: Option<Duty>,
+    },
+    /// Say once more where an announced address is, against a stranger who claims it. Ignored when that was done
+    /// within [`DEFEND_PAUSE`].
+    Defend {
+        /// The link.
+        link: u32,
+        /// The address.
+        address: IpAddr,
     },
     /// A whole Ethernet frame came in.
     Frame {
@@ -124,38 +101,56 @@ pub enum Output {
         /// The group.
         group: Ipv6Addr,
     },
-    /// Another station claims an address that is ours, at most once per [`CONFLICT_PAUSE`].
+    /// From now on an address is answered for: for whoever else can answer in our name, and for people.
+    Answering {
+        /// On which link.
+        link: u32,
+        /// The address.
+        address: IpAddr,
+        /// The Ethernet address that the answers name; `None` when there are none any more.
+        mac: Option<Mac>,
+    },
+    /// Another station has an address that is ours, at most once per [`CONFLICT_PAUSE`].
     Conflict {
         /// Where it was heard.
         link: u32,
         /// The address.
         address: IpAddr,
-        /// Who claims it.
+        /// Who has it.
         mac: Mac,
+        /// Whether we announce it. Else the station has objected while we asked, and nothing is announced before
+        /// nobody objects.
+        announced: bool,
+    },
+    /// Nobody has objected for [`QUIET_WHILE_PROBING`], so the address is announced; or nobody has claimed an announced
+    /// one for [`QUIET_WHILE_ANNOUNCED`]; or it is not ours any more. Only after a [`Conflict`](Self::Conflict).
+    ConflictOver {
+        /// Where.
+        link: u32,
+        /// The address.
+        address: IpAddr,
     },
 }
 
 /// Answers for the addresses it owns, on each link for its own.
 ///
-/// A [`Machine`]: see there for the calling contract. Memberships come out before answers, answers before
-/// announcements; nothing is allocated per frame once the queue has grown to what the driver leaves waiting. What is withdrawn, or whose
-/// link has gone, is silent from the same call on, also when an answer was already waiting.
+/// A [`Machine`]: see there for the calling contract. What is answered for and memberships come out before answers,
+/// answers before everything else; nothing is allocated per frame once the queue has grown to what the driver leaves
+/// waiting. What is withdrawn, or whose link has gone, is silent from the same call on, also when an answer was already
+/// waiting.
 #[derive(Clone, Debug)]
 pub struct Announcer {
     setup: Setup,
     links: BTreeMap<u32, Link>,
     groups: Groups,
+    answering: Answering,
     waiting: VecDeque<Waiting>,
+    /// Conflicts that the driver knows of and that have ended with the ownership.
+    over: BTreeSet<Place>,
+    /// Nothing is due before on any link; `None` when that has to be found out.
+    quiet_until: Option<Option<Instant>>,
     drops: Drops,
     jitter: Jitter,
-}
-
-/// What a frame has caused.
-#[derive(Clone, Copy, Debug)]
-enum Waiting {
-    Reply { link: u32, address: Ipv4Addr, asker_mac: Mac, asker_ip: Ipv4Addr },
-    Advertise { link: u32, address: Ipv6Addr, asker_mac: Mac, asker_ip: Ipv6Addr },
-    Conflict { link: u32, address: IpAddr, mac: Mac },
 }
 
 impl Announcer {
@@ -166,16 +161,25 @@ impl Announcer {
             setup,
             links: BTreeMap::new(),
             groups: Groups::default(),
+            answering: Answering::default(),
             waiting: VecDeque::new(),
+            over: BTreeSet::new(),
+            quiet_until: Some(None),
             drops: Drops::default(),
             jitter: Jitter(setup.seed),
         }
     }
 
-    /// Whether `address` is ours on `link`.
+    /// Whether `address` is ours on `link`, announced or still asked for.
     #[must_use]
     pub fn owns(&self, link: u32, address: IpAddr) -> bool {
         self.links.get(&link).is_some_and(|link| link.owns(address))
+    }
+
+    /// The Ethernet address with which `address` is answered for on `link`.
+    #[must_use]
+    pub fn answers(&self, link: u32, address: IpAddr) -> Option<Mac> {
+        answers(&self.links, (link, address))
     }
 
     /// What was done for each address that is ours, summed over the links. Counting starts when an address
@@ -183,8 +187,8 @@ impl Announcer {
     #[must_use]
     pub fn counters(&self) -> BTreeMap<IpAddr, Counters> {
         let mut all = BTreeMap::<_, Counters>::new();
-        for (address, owned) in self.links.values().flat_map(Link::iter) {
-            *all.entry(address).or_default() += owned.counters;
+        for (address, counters) in self.links.values().flat_map(Link::counters) {
+            *all.entry(address).or_default() += counters;
         }
         all
     }
@@ -201,12 +205,13 @@ impl Announcer {
         let link = self.links.entry(index).or_insert_with(|| Link::new(&self.setup));
         if link.mac != mac {
             link.set_mac(now, mac);
+            link.announced().for_each(|address| self.answering.change((index, address)));
             self.groups.link_changed(index);
         }
         self.forget_if_unused(index);
     }
 
-    fn on_own(&mut self, now: Instant, index: u32, address: IpAddr, owned: bool) {
+    fn on_own(&mut self, now: Instant, index: u32, address: IpAddr, duty: Option<Duty>) {
         if address.is_multicast() || address.is_unspecified() || address.is_loopback() {
             return;
         }
@@ -214,18 +219,22 @@ impl Announcer {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => Some(ndp::solicited_node(address)),
         };
-        if owned {
+        self.answering.change((index, address));
+        if let Some(duty) = duty {
             let link = self.links.entry(index).or_insert_with(|| Link::new(&self.setup));
-            if link.own(now, address)
+            if link.own(now, address, duty)
                 && let Some(group) = group
             {
                 self.groups.add(index, group);
             }
         } else if let Some(link) = self.links.get_mut(&index) {
-            if link.disown(address)
-                && let Some(group) = group
-            {
-                self.groups.remove(index, group);
+            if let Some(over) = link.disown(address) {
+                if over {
+                    self.over.insert((index, address));
+                }
+                if let Some(group) = group {
+                    self.groups.remove(index, group);
+                }
             }
             self.forget_if_unused(index);
         }
@@ -237,84 +246,24 @@ impl Announcer {
         }
     }
 
-    fn on_frame(&mut self, now: Instant, index: u32, frame: &[u8]) -> Result<(), Silence> {
-        let link = self.links.get(&index).ok_or(Silence::NoLink)?;
-        let mac = link.mac.ok_or(Silence::NoLink)?;
-        if is_ipv6(frame) {
-            let question = ndp::Packet::parse(frame)?;
-            let answer = advertise(&question, mac, |address| link.v6.contains(address));
-            return self.on_ndp(now, index, &question, answer);
+    /// What is said before anything that is due by time.
+    fn poll_waiting(&mut self) -> Option<Output> {
+        let links = &self.links;
+        if let Some(((link, address), mac)) = self.answering.poll(|place| answers(links, place)) {
+            return Some(Output::Answering { link, address, mac });
         }
-        let question = arp::Packet::parse(frame)?;
-        match answer(&question, mac, |address| link.v4.contains(address)) {
-            Ok(packet) => self.enqueue(Waiting::Reply {
-                link: index,
-                address: packet.sender_ip,
-                asker_mac: packet.target_mac,
-                asker_ip: packet.target_ip,
-            }),
-            Err(Silence::SenderClaimsAddress) => {
-                self.on_conflict(now, index, question.sender_ip.into(), question.sender_mac)?;
-                Err(Silence::SenderClaimsAddress)
+        let up = |link| links.get(&link).is_some_and(|link| link.mac.is_some());
+        match self.groups.poll(up) {
+            Some(Change::Join(link, group)) => return Some(Output::Join { link, group }),
+            Some(Change::Leave(link, group)) => return Some(Output::Leave { link, group }),
+            None => {}
+        }
+        while let Some(waiting) = self.waiting.pop_front() {
+            if let Some(output) = self.perform(waiting) {
+                return Some(output);
             }
-            Err(reason) => Err(reason),
         }
-    }
-
-    fn on_ndp(
-        &mut self,
-        now: Instant,
-        index: u32,
-        question: &ndp::Packet,
-        answer: Result<ndp::Packet, Silence>,
-    ) -> Result<(), Silence> {
-        let (asker_mac, asker_ip) = (question.sender_mac(), question.source_ip);
-        match answer {
-            Ok(packet) => {
-                if question.is_probe() {
-                    // Somebody is about to use the address: it is told that it is taken, and so are people.
-                    self.on_conflict(now, index, packet.target.into(), asker_mac)?;
-                }
-                self.enqueue(Waiting::Advertise { link: index, address: packet.target, asker_mac, asker_ip })
-            }
-            Err(Silence::SenderClaimsAddress) => {
-                let claimed = question.claims().find(|address| self.owns(index, (*address).into()));
-                if let Some(address) = claimed {
-                    self.on_conflict(now, index, address.into(), asker_mac)?;
-                }
-                Err(Silence::SenderClaimsAddress)
-            }
-            Err(reason) => Err(reason),
-        }
-    }
-
-    fn on_conflict(&mut self, now: Instant, index: u32, address: IpAddr, mac: Mac) -> Result<(), Silence> {
-        // Two links of ours in one LAN hear each other.
-        if self.is_ours(mac) {
-            return Err(Silence::SpoofedSender);
-        }
-        let Some(owned) = self.links.get_mut(&index).and_then(|link| link.get_mut(address)) else {
-            return Ok(());
-        };
-        owned.counters.conflicts += 1;
-        if now < owned.report_from || self.waiting.len() >= BACKLOG {
-            return Ok(());
-        }
-        owned.report_from = now + CONFLICT_PAUSE;
-        self.enqueue(Waiting::Conflict { link: index, address, mac })
-    }
-
-    /// Whether a link of ours has this address.
-    fn is_ours(&self, mac: Mac) -> bool {
-        self.links.values().any(|link| link.mac == Some(mac))
-    }
-
-    fn enqueue(&mut self, waiting: Waiting) -> Result<(), Silence> {
-        if self.waiting.len() >= BACKLOG {
-            return Err(Silence::Backlog);
-        }
-        self.waiting.push_back(waiting);
-        Ok(())
+        self.over.pop_first().map(|(link, address)| Output::ConflictOver { link, address })
     }
 
     /// What has waited, if it is still true.
@@ -332,12 +281,33 @@ impl Announcer {
                 let frame = ndp::Packet::reply(mac, address, asker_mac, asker_ip).emit();
                 Some(Output::Send { link: index, frame })
             }
-            Waiting::Conflict { link, address, mac } => {
-                let still = self.owns(link, address) && !self.is_ours(mac);
-                still.then_some(Output::Conflict { link, address, mac })
+            Waiting::Conflict { link: index, address, mac } => {
+                if self.is_ours(mac) {
+                    return None;
+                }
+                let (conflict, announced) = self.links.get_mut(&index)?.conflict_mut(address)?;
+                if !conflict.is_open() {
+                    return None;
+                }
+                conflict.told();
+                // The end of an earlier one about the address waits no longer: this is later news.
+                self.over.remove(&(index, address));
+                Some(Output::Conflict { link: index, address, mac, announced })
             }
         }
     }
+
+    /// The next thing that is due on any link.
+    fn poll_links(&mut self, now: Instant) -> Option<(u32, Event)> {
+        let jitter = &mut self.jitter;
+        self.links.iter_mut().find_map(|(index, link)| Some((*index, link.poll(now, jitter)?)))
+    }
+}
+
+/// The Ethernet address with which an address is answered for.
+fn answers(links: &BTreeMap<u32, Link>, (link, address): Place) -> Option<Mac> {
+    let link = links.get(&link)?;
+    link.mac.filter(|_| link.announces(address))
 }
 
 /// Counts an answer for an address, which only goes out on a link that has a MAC.
@@ -359,40 +329,56 @@ impl Machine for Announcer {
 
     fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Link { link, mac } => self.on_link(now, link, mac),
-            Input::Own { link, address, owned } => self.on_own(now, link, address, owned),
             Input::Frame { link, frame } => {
                 if let Err(reason) = self.on_frame(now, link, frame) {
                     self.drops.count(reason);
                 }
+                return;
+            }
+            Input::Link { link, mac } => self.on_link(now, link, mac),
+            Input::Own { link, address, duty } => self.on_own(now, link, address, duty),
+            Input::Defend { link, address } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.defend(now, address);
+                }
             }
         }
+        self.quiet_until = None;
     }
 
     fn poll_output(&mut self, now: Instant) -> Option<Output> {
-        let links = &self.links;
-        let up = |link| links.get(&link).is_some_and(|link| link.mac.is_some());
-        match self.groups.poll(up) {
-            Some(Change::Join(link, group)) => return Some(Output::Join { link, group }),
-            Some(Change::Leave(link, group)) => return Some(Output::Leave { link, group }),
-            None => {}
-        }
-        while let Some(waiting) = self.waiting.pop_front() {
-            if let Some(output) = self.perform(waiting) {
+        loop {
+            if let Some(output) = self.poll_waiting() {
                 return Some(output);
             }
+            if self.quiet_until.is_some_and(|until| until.is_none_or(|until| now < until)) {
+                return None;
+            }
+            self.quiet_until = None;
+            match self.poll_links(now) {
+                Some((link, Event::Send(frame))) => return Some(Output::Send { link, frame }),
+                Some((link, Event::Over(address))) => return Some(Output::ConflictOver { link, address }),
+                Some((link, Event::Announced { address, over })) => {
+                    // It is said that it is answered for before it is announced.
+                    self.answering.change((link, address));
+                    if over {
+                        self.over.insert((link, address));
+                    }
+                }
+                None => self.quiet_until = Some(self.links.values().filter_map(Link::next).min()),
+            }
         }
-        self.links.iter_mut().find_map(|(index, link)| {
-            let frame = link.announce(now, &self.setup, &mut self.jitter)?;
-            Some(Output::Send { link: *index, frame })
-        })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        if !self.waiting.is_empty() || self.groups.is_changed() {
-            return Some(Instant::ZERO);
+        let waits = !self.waiting.is_empty()
+            || !self.over.is_empty()
+            || self.groups.is_changed()
+            || self.answering.is_changed();
+        match self.quiet_until {
+            Some(until) if !waits => until,
+            _ => Some(Instant::ZERO),
         }
-        self.links.values().filter_map(|link| link.schedule.next()).min()
     }
 }
 

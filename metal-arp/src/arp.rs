@@ -166,6 +166,20 @@ impl Packet {
             target_ip: address,
         }
     }
+
+    /// Asks everybody whether somebody has `address`, without claiming it (RFC 5227 2.1).
+    #[must_use]
+    pub const fn probe(mac: Mac, address: Ipv4Addr) -> Self {
+        Self {
+            destination: BROADCAST,
+            source: mac,
+            operation: Operation::Request,
+            sender_mac: mac,
+            sender_ip: Ipv4Addr::UNSPECIFIED,
+            target_mac: [0; 6],
+            target_ip: address,
+        }
+    }
 }
 
 impl Malformed {

@@ -11,10 +11,12 @@ pub struct Counters {
     pub requests: u64,
     /// Answers handed to the driver.
     pub responses: u64,
-    /// Frames to everybody handed to the driver, of announcements and of refreshes: gratuitous ARP, of which a round
-    /// is two, and unsolicited advertisements.
+    /// Frames that say unasked where it is, handed to the driver: gratuitous ARP, of which a round is two, and
+    /// unsolicited advertisements, of announcements, defences and refreshes, to everybody or to a late requester.
     pub gratuitous: u64,
-    /// Frames in which another station claimed it.
+    /// Questions whether somebody has it, handed to the driver.
+    pub probes: u64,
+    /// Frames in which another station claimed it, or asked for it in order to use it.
     pub conflicts: u64,
 }
 
@@ -23,6 +25,7 @@ impl AddAssign for Counters {
         self.requests += rhs.requests;
         self.responses += rhs.responses;
         self.gratuitous += rhs.gratuitous;
+        self.probes += rhs.probes;
         self.conflicts += rhs.conflicts;
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`reply()`](reply::reply) is a pure function: a frame and what we own in, the answer or the reason for
 //!   [`Silence`] out;
-//! - [`Announcer`] is a [`Machine`](metal_core::Machine): links, ownership and frames in; answers,
+//! - [`Announcer`] is a [`Machine`](metal_core::Machine): links, ownership and frames in; probes, answers,
 //!   announcements and refreshes within a budget, multicast groups and notices of address conflicts out.
 //!
 //! # The run loop
@@ -14,7 +14,7 @@
 //!
 //! ```
 //! use core::net::{IpAddr, Ipv4Addr};
-//! use metal_arp::{Announcer, Frame, Input, Operation, Output, Packet};
+//! use metal_arp::{Announcer, Duty, Frame, Input, Operation, Output, Packet};
 //! use metal_core::{Instant, Machine};
 //!
 //! const ETH0: u32 = 2;
@@ -31,9 +31,10 @@
 //!             Output::Send { link, frame } => sent.push((link, frame)),
 //!             // Stands for IPV6_JOIN_GROUP and its counterpart.
 //!             Output::Join { .. } | Output::Leave { .. } => {}
-//!             Output::Conflict { link, address, mac } => {
+//!             Output::Conflict { link, address, mac, .. } => {
 //!                 eprintln!("link {link}: {mac:02x?} also claims {address}");
 //!             }
+//!             Output::ConflictOver { .. } | Output::Answering { .. } => {}
 //!         }
 //!     }
 //!     announcer.poll_timeout() // sleep until then, or until a frame arrives
@@ -41,7 +42,7 @@
 //!
 //! let mut announcer = Announcer::default();
 //! announcer.handle_input(Instant::ZERO, Input::Link { link: ETH0, mac: Some(MAC) });
-//! announcer.handle_input(Instant::ZERO, Input::Own { link: ETH0, address, owned: true });
+//! announcer.handle_input(Instant::ZERO, Input::Own { link: ETH0, address, duty: Some(Duty::default()) });
 //! // The takeover is announced at once and again 100 ms later.
 //! assert_eq!(perform(&mut announcer, Instant::ZERO), Some(Instant::from_millis(100)));
 //!
@@ -72,7 +73,8 @@
 //!   may have been elsewhere.
 //! - Who owns an address is decided elsewhere. A conflict is reported, not acted upon: one spoofed frame must
 //!   not move a Service.
-//! - A claim is not preceded by a probe (RFC 5227 2.1, RFC 4862 5.4): the caller knows who had the address before.
+//! - Whether a claim is preceded by probes (RFC 5227 2.1, RFC 4862 5.4, with their waits shortened) is up to the caller, who
+//!   knows who had the address before.
 //! - A withdrawal says nothing on the wire. The new owner's announcement redirects the clients.
 
 #![no_std]
@@ -87,7 +89,7 @@ pub mod reply;
 pub mod silence;
 pub mod table;
 
-pub use announcer::{Announcer, Input, Output, Setup};
+pub use announcer::{Announcer, Duty, Input, Output, Setup};
 pub use arp::{Operation, Packet};
 pub use counters::{Counters, Drops};
 pub use ethernet::{Frame, Mac};

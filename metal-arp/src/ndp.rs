@@ -239,6 +239,12 @@ impl Packet {
         }
     }
 
+    /// Tells one neighbour, unasked, that `address` is at `mac` now.
+    #[must_use]
+    pub const fn unsolicited_to(mac: Mac, address: Ipv6Addr, to_mac: Mac, to_ip: Ipv6Addr) -> Self {
+        Self { destination: to_mac, destination_ip: to_ip, ..Self::unsolicited(mac, address) }
+    }
+
     /// Whether it asks if anybody has the address before its sender uses it (RFC 4862 5.4).
     #[must_use]
     pub const fn is_probe(&self) -> bool {

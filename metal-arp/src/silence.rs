@@ -26,6 +26,8 @@ pub enum Silence {
     NotForUs,
     /// The address that is asked for is not ours.
     NotOwned,
+    /// We still ask ourselves whether somebody has the address; only from an [`Announcer`](crate::Announcer).
+    Probing,
     /// The frame came in on a link that is gone or has not been named; only from an
     /// [`Announcer`](crate::Announcer).
     NoLink,
@@ -35,7 +37,7 @@ pub enum Silence {
 
 impl Silence {
     /// Every reason, each at its [`index`](Self::index).
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::NotArp,
         Self::NotNdp,
         Self::SpoofedSender,
@@ -43,6 +45,7 @@ impl Silence {
         Self::NotRequest,
         Self::NotForUs,
         Self::NotOwned,
+        Self::Probing,
         Self::NoLink,
         Self::Backlog,
         Self::Arp(arp::Malformed::TooShort),
@@ -68,7 +71,7 @@ impl Silence {
     /// Its place in [`ALL`](Self::ALL).
     #[must_use]
     pub const fn index(self) -> usize {
-        const ARP: usize = 9;
+        const ARP: usize = 10;
         const NDP: usize = ARP + arp::Malformed::ALL.len();
         match self {
             Self::NotArp => 0,
@@ -78,8 +81,9 @@ impl Silence {
             Self::NotRequest => 4,
             Self::NotForUs => 5,
             Self::NotOwned => 6,
-            Self::NoLink => 7,
-            Self::Backlog => 8,
+            Self::Probing => 7,
+            Self::NoLink => 8,
+            Self::Backlog => 9,
             Self::Arp(what) => ARP + what as usize,
             Self::Ndp(what) => NDP + what as usize,
         }
@@ -98,6 +102,7 @@ impl Silence {
             Self::NotRequest => "not_request",
             Self::NotForUs => "not_for_us",
             Self::NotOwned => "not_owned",
+            Self::Probing => "probing",
             Self::NoLink => "no_link",
             Self::Backlog => "backlog",
         }

@@ -44,6 +44,7 @@ pub mod namespace;
 pub mod network;
 pub mod packet;
 pub mod process;
+pub mod sysctl;
 
 mod poll;
 mod socket;

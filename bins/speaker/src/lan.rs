@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use metal_arp::announcer::{self, Announcer};
 use metal_core::{
     Instant, Machine,
-    speaker::{Input, Output, Setup, Speaker},
+    speaker::{Duty, Input, Output, Setup, Speaker},
     view::{Link, LinkIndex},
 };
 use metal_daemon::Clock;
@@ -33,6 +33,7 @@ use tracing::{debug, error, warn};
 use crate::{
     networks::Networks,
     report::{Counters, Report},
+    sysctls,
 };
 
 /// What the rest of the process tells the LAN thread.
@@ -71,6 +72,7 @@ async fn serve(
     spawn_local(watch_links(Rc::clone(&lan), links));
     let gateways = GatewayMonitor::open().context("cannot watch the routes through netlink")?;
     spawn_local(watch_gateways(Rc::clone(&lan), gateways));
+    spawn_local(watch_sysctls(Rc::clone(&lan)));
     loop {
         lan.turn();
         if lan.stopped.get() {
@@ -120,6 +122,18 @@ async fn watch_gateways(lan: Rc<Lan>, mut gateways: GatewayMonitor) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
+    }
+}
+
+async fn watch_sysctls(lan: Rc<Lan>) {
+    loop {
+        let links: Vec<_> = {
+            let machines = lan.machines.borrow();
+            machines.speaker.links().map(|(link, name, _)| (link, name.to_owned())).collect()
+        };
+        sysctls::read(links.into_iter()).into_iter().for_each(|input| lan.input(input));
+        lan.moved.notify_one();
+        tokio::time::sleep(sysctls::PAUSE).await;
     }
 }
 
@@ -224,6 +238,16 @@ impl Lan {
         self.machines.borrow_mut().speaker.handle_input(self.clock.now(), input);
     }
 
+    /// Tells the speaker what the announcer has noticed; it has something to say to that.
+    fn tell(&self, input: Input<'_>) {
+        self.input(input);
+        self.moved.notify_one();
+    }
+
+    fn announcer(&self, input: announcer::Input<'_>) {
+        self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
+    }
+
     /// Takes news of the networks and passes them on.
     fn networks(&self, news: impl FnOnce(&mut Networks)) {
         let mut networks = self.networks.borrow_mut();
@@ -285,10 +309,13 @@ impl Lan {
                 }
                 Some(announcer::Output::Join { link, group }) => self.join(link, group),
                 Some(announcer::Output::Leave { link, group }) => self.leave(link, group),
-                Some(announcer::Output::Conflict { link, address, mac }) => {
-                    let link = self.machines.borrow().link_name(link);
-                    self.report(Report::Conflict { link, address, mac });
+                Some(announcer::Output::Conflict { link, address, mac, announced }) => {
+                    self.tell(Input::Conflict { link, address, mac, announced });
                 }
+                Some(announcer::Output::ConflictOver { link, address }) => {
+                    self.tell(Input::ConflictOver { link, address });
+                }
+                Some(announcer::Output::Answering { .. }) => {}
                 None => break,
             }
         }
@@ -299,10 +326,13 @@ impl Lan {
             Output::Listen { link, active: true } => self.open(link),
             Output::Listen { link, active: false } => drop(self.sockets.borrow_mut().remove(&link)),
             Output::Send { link, frame } => self.send(link, Kind::Beacon, &frame),
-            Output::Own { link, address, owned } => {
-                let input = announcer::Input::Own { link, address, owned };
-                self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
+            Output::Own { link, address, duty } => {
+                let duty = duty.map(|Duty { probe, refresh }| announcer::Duty { probe, refresh });
+                self.announcer(announcer::Input::Own { link, address, duty });
             }
+            Output::Defend { link, address } => self.announcer(announcer::Input::Defend { link, address }),
+            Output::Findings(found) => self.report(Report::Findings(found)),
+            Output::NodeEvent(event) => self.report(Report::NodeEvent(event)),
             Output::Status { service, status } => self.report(Report::Status { service, status }),
             Output::Event { service, event } => self.report(Report::Event { service, event }),
             Output::Verdict { object, refusals } => self.report(Report::Verdict { object, refusals }),
@@ -418,12 +448,6 @@ impl Lan {
 }
 
 impl Machines {
-    fn link_name(&self, index: LinkIndex) -> String {
-        let name =
-            self.speaker.links().find(|(other, ..)| *other == index).map(|(_, name, _)| name.to_owned());
-        name.unwrap_or_else(|| format!("interface {index}"))
-    }
-
     fn frame(&mut self, now: Instant, link: LinkIndex, kind: Kind, frame: &[u8]) {
         match kind {
             Kind::Beacon => self.speaker.handle_input(now, Input::Frame { link, frame }),

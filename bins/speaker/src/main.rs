@@ -5,6 +5,7 @@ mod lan;
 mod metrics;
 mod networks;
 mod report;
+mod sysctls;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -1,15 +1,15 @@
-//! When the frames to everybody are due on one link, and how many of them it takes.
+//! When the frames that nobody has asked for are due on one link, and how many of them it takes.
 
 use core::{net::IpAddr, time::Duration};
 
 use metal_core::{Instant, Timers};
 
-use super::Setup;
+use super::duty::Setup;
 
-/// What a frame to everybody is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
-    /// The first word of a takeover.
+    /// The first word of a takeover, or the first question before it.
     First,
     /// What follows it.
     More,
@@ -17,7 +17,25 @@ pub(super) enum Purpose {
     Refresh,
 }
 
-/// At most one frame of each address, and the budgets of the link.
+/// What may be due beside that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Aside {
+    /// A word against a stranger.
+    Defend,
+    /// Its other form.
+    DefendAgain,
+    /// Another question about what is announced already.
+    Probe,
+}
+
+/// What is due now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Frame(Purpose, IpAddr),
+    Aside(Aside, IpAddr),
+}
+
+/// At most one frame of each address and purpose, and the budgets of the link.
 ///
 /// When many addresses move at once, each has its first frame before any has its second.
 #[derive(Clone, Debug)]
@@ -25,6 +43,7 @@ pub(super) struct Schedule {
     first: Timers<IpAddr>,
     more: Timers<IpAddr>,
     refresh: Timers<IpAddr>,
+    aside: Timers<(Aside, IpAddr)>,
     takeovers: Budget,
     refreshes: Budget,
 }
@@ -35,12 +54,13 @@ impl Schedule {
             first: Timers::new(),
             more: Timers::new(),
             refresh: Timers::new(),
+            aside: Timers::new(),
             takeovers: Budget::new(setup.takeover_rate, TAKEOVER_BURST),
             refreshes: Budget::new(setup.refresh_rate, 1),
         }
     }
 
-    /// Begins to announce an address. One that has not had its first frame yet keeps its place.
+    /// Begins to announce an address, or to ask for it. One that has not had its first frame yet keeps its place.
     pub(super) fn begin(&mut self, address: IpAddr, at: Instant) {
         if self.first.get(&address).is_none_or(|due| due > at) {
             self.set(Purpose::First, address, at);
@@ -49,7 +69,7 @@ impl Schedule {
 
     /// The next frame of an address, in place of whatever was to come.
     pub(super) fn set(&mut self, purpose: Purpose, address: IpAddr, at: Instant) {
-        self.stop(address);
+        self.stop_frames(address);
         let timers = match purpose {
             Purpose::First => &mut self.first,
             Purpose::More => &mut self.more,
@@ -58,18 +78,38 @@ impl Schedule {
         timers.set(address, at);
     }
 
+    /// A frame beside these.
+    pub(super) fn set_aside(&mut self, what: Aside, address: IpAddr, at: Instant) {
+        self.aside.set((what, address), at);
+    }
+
     /// Nothing more about an address.
     pub(super) fn stop(&mut self, address: IpAddr) {
+        self.stop_frames(address);
+        for what in [Aside::Defend, Aside::DefendAgain, Aside::Probe] {
+            self.aside.stop(&(what, address));
+        }
+    }
+
+    /// Nothing more about any.
+    pub(super) fn clear(&mut self) {
+        (self.first, self.more, self.refresh) = (Timers::new(), Timers::new(), Timers::new());
+        self.aside = Timers::new();
+    }
+
+    fn stop_frames(&mut self, address: IpAddr) {
         let _ = self.first.stop(&address) || self.more.stop(&address) || self.refresh.stop(&address);
     }
 
     /// The next frame that may go out now.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Purpose, IpAddr)> {
-        if self.takeovers.next() <= now {
-            let first = self.first.take_due(now).map(|address| (Purpose::First, address));
-            let due = first.or_else(|| self.more.take_due(now).map(|address| (Purpose::More, address)));
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Due> {
+        if self.may_take_over(now) {
+            let first = self.first.take_due(now).map(|address| Due::Frame(Purpose::First, address));
+            let due = first
+                .or_else(|| self.aside.take_due(now).map(|(what, address)| Due::Aside(what, address)))
+                .or_else(|| self.more.take_due(now).map(|address| Due::Frame(Purpose::More, address)));
             if due.is_some() {
-                self.takeovers.spend(now);
+                self.spend(now);
                 return due;
             }
         }
@@ -77,14 +117,29 @@ impl Schedule {
             && let Some(address) = self.refresh.take_due(now)
         {
             self.refreshes.spend(now);
-            return Some((Purpose::Refresh, address));
+            return Some(Due::Frame(Purpose::Refresh, address));
         }
         None
     }
 
+    /// Whether another frame of a takeover may go out now.
+    pub(super) fn may_take_over(&self, now: Instant) -> bool {
+        self.takeovers.next() <= now
+    }
+
+    /// Since when another one may.
+    pub(super) fn next_takeover(&self) -> Instant {
+        self.takeovers.next()
+    }
+
+    /// One goes out now.
+    pub(super) fn spend(&mut self, now: Instant) {
+        self.takeovers.spend(now);
+    }
+
     /// When the next one may.
     pub(super) fn next(&self) -> Option<Instant> {
-        let takeover = [self.first.next(), self.more.next()].into_iter().flatten().min();
+        let takeover = [self.first.next(), self.more.next(), self.aside.next()].into_iter().flatten().min();
         let takeover = takeover.map(|due| due.max(self.takeovers.next()));
         let refresh = self.refresh.next().map(|due| due.max(self.refreshes.next()));
         [takeover, refresh].into_iter().flatten().min()

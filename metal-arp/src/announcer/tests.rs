@@ -3,14 +3,22 @@ use alloc::vec::Vec;
 use metal_core::drain;
 use proptest::prelude::*;
 
+use core::{net::Ipv4Addr, time::Duration};
+
 use super::*;
 use crate::{
     arp::{Operation, Packet},
-    ethernet::BROADCAST,
+    ethernet::{BROADCAST, is_ipv6},
+    reply::answer,
+    silence::Silence,
 };
 
+mod answering;
+mod conflict;
 mod neighbours;
 mod pace;
+mod probe;
+mod requesters;
 
 const ETH0: u32 = 2;
 const ETH1: u32 = 3;
@@ -30,26 +38,39 @@ const QUESTION: Packet = Packet {
     target_ip: VIP,
 };
 const CLAIM: Packet = Packet::gratuitous(Operation::Request, CLIENT, VIP);
+const CONFLICT: Output =
+    Output::Conflict { link: ETH0, address: IpAddr::V4(VIP), mac: CLIENT, announced: true };
+const CONFLICT_OVER: Output = Output::ConflictOver { link: ETH0, address: IpAddr::V4(VIP) };
 
 const fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-/// An announcer with one link, told things at a time that the test picks.
-struct Bed(Announcer);
+/// An announcer with one link, told things at a time that the test picks. What it says about answering is left out
+/// unless asked for.
+struct Bed(Announcer, Option<Duration>);
 
 /// Silent once announcements are over.
-const NO_REFRESH: Setup = Setup { seed: 0, takeover_rate: 10_000, refresh: None, refresh_rate: 50 };
+const QUIETLY: Duty = Duty { probe: false, refresh: None };
 
 impl Bed {
+    /// Without refreshes.
     fn new() -> Self {
-        Self::with(NO_REFRESH)
-    }
-
-    fn with(setup: Setup) -> Self {
-        let mut bed = Self(Announcer::new(setup));
+        let mut bed = Self::unlinked();
         bed.link(0, ETH0, Some(MAC));
         bed
+    }
+
+    /// With the usual refreshes.
+    fn with(setup: Setup) -> Self {
+        let mut bed = Self(Announcer::new(setup), Some(REFRESH));
+        bed.link(0, ETH0, Some(MAC));
+        bed
+    }
+
+    /// Without refreshes and links.
+    fn unlinked() -> Self {
+        Self(Announcer::default(), None)
     }
 
     /// Owns the address, its announcement is over.
@@ -65,7 +86,18 @@ impl Bed {
     }
 
     fn own(&mut self, now: u64, link: u32, address: impl Into<IpAddr>, owned: bool) {
-        self.0.handle_input(at(now), Input::Own { link, address: address.into(), owned });
+        let duty = owned.then_some(Duty { probe: false, refresh: self.1 });
+        self.0.handle_input(at(now), Input::Own { link, address: address.into(), duty });
+    }
+
+    /// Owns an address on the first link after asking for it.
+    fn probe(&mut self, now: u64, address: impl Into<IpAddr>) {
+        let duty = Some(Duty { probe: true, ..QUIETLY });
+        self.0.handle_input(at(now), Input::Own { link: ETH0, address: address.into(), duty });
+    }
+
+    fn defend(&mut self, now: u64, address: impl Into<IpAddr>) {
+        self.0.handle_input(at(now), Input::Defend { link: ETH0, address: address.into() });
     }
 
     fn frame(&mut self, now: u64, link: u32, packet: Packet) {
@@ -90,10 +122,17 @@ impl Bed {
             now = now.max(deadline);
             outputs.extend(drain(&mut self.0, now).into_iter().map(|output| (now, output)));
         }
+        outputs.retain(|(_, output)| !matches!(output, Output::Answering { .. }));
         outputs
     }
 
     fn drain(&mut self, now: u64) -> Vec<Output> {
+        let mut outputs = self.drain_all(now);
+        outputs.retain(|output| !matches!(output, Output::Answering { .. }));
+        outputs
+    }
+
+    fn drain_all(&mut self, now: u64) -> Vec<Output> {
         drain(&mut self.0, at(now))
     }
 }
@@ -103,9 +142,7 @@ fn packets(outputs: Vec<Output>) -> Vec<(u32, Packet)> {
         .into_iter()
         .map(|output| match output {
             Output::Send { link, frame } => (link, Packet::parse(frame.as_bytes()).expect("ours parse")),
-            Output::Conflict { .. } | Output::Join { .. } | Output::Leave { .. } => {
-                panic!("unexpected: {output:?}")
-            }
+            output => panic!("unexpected: {output:?}"),
         })
         .collect()
 }
@@ -129,10 +166,10 @@ fn a_takeover_is_announced_at_once_and_repeated() {
 
 #[test]
 fn ownership_may_come_before_the_link() {
-    let mut bed = Bed(Announcer::new(NO_REFRESH));
+    let mut bed = Bed::unlinked();
     bed.own(0, ETH0, VIP, true);
+    assert!(bed.drain_all(0).is_empty());
     assert_eq!(bed.0.poll_timeout(), None);
-    assert!(bed.drain(0).is_empty());
     bed.link(5_000, ETH0, Some(MAC));
     assert_eq!(packets(bed.drain(5_000)), round(MAC, VIP).map(|packet| (ETH0, packet)));
 }
@@ -164,7 +201,8 @@ fn a_withdrawal_is_silent_and_immediate() {
     let mut bed = Bed::new();
     bed.own(0, ETH0, VIP, true);
     // Half a round is out, an answer waits, and more rounds are due.
-    assert!(bed.0.poll_output(at(0)).is_some());
+    assert!(matches!(bed.0.poll_output(at(0)), Some(Output::Answering { mac: Some(MAC), .. })));
+    assert!(matches!(bed.0.poll_output(at(0)), Some(Output::Send { .. })));
     bed.frame(0, ETH0, QUESTION);
     bed.own(0, ETH0, VIP, false);
     assert!(bed.drain(0).is_empty());
@@ -198,8 +236,9 @@ fn answers_go_before_announcements() {
     bed.own(10_000, ETH0, VIP2, true);
     bed.frame(10_000, ETH0, QUESTION);
     let sent = packets(bed.drain(10_000));
-    assert_eq!(sent[0].1.destination, CLIENT);
-    assert_eq!(sent.len(), 3);
+    let destinations: Vec<_> = sent.iter().map(|(_, packet)| packet.destination).collect();
+    // The last one tells the asker of the takeover.
+    assert_eq!(destinations, [CLIENT, BROADCAST, BROADCAST, CLIENT]);
 }
 
 #[test]
@@ -219,6 +258,7 @@ fn a_new_mac_is_announced_at_once() {
                 .into_iter()
                 .flat_map(|form| [VIP, VIP2].map(|vip| Packet::gratuitous(form, NEW_MAC, vip))),
         )
+        .chain([VIP, VIP2].map(|vip| Packet::reply(NEW_MAC, vip, CLIENT, QUESTION.sender_ip)))
         .collect();
     assert_eq!(sent, expected);
     // Netlink repeats itself; that is no news.
@@ -232,6 +272,7 @@ fn a_link_that_returns_is_announced_at_once() {
     bed.own(0, ETH0, VIP, true);
     assert_eq!(bed.drain(0).len(), 2);
     bed.link(50, ETH0, None);
+    assert!(bed.drain(50).is_empty());
     assert_eq!(bed.0.poll_timeout(), None);
     bed.frame(50, ETH0, QUESTION);
     assert!(bed.drain(5_000).is_empty());
@@ -243,12 +284,13 @@ fn a_link_that_returns_is_announced_at_once() {
     bed.link(6_000, ETH0, None);
     bed.own(6_000, ETH0, VIP, false);
     assert!(bed.0.links.is_empty());
+    assert!(bed.drain(6_000).is_empty());
     assert_eq!(bed.0.poll_timeout(), None);
 }
 
 #[test]
 fn a_link_without_a_station_address_is_not_up() {
-    let mut bed = Bed(Announcer::new(NO_REFRESH));
+    let mut bed = Bed::unlinked();
     bed.own(0, ETH0, VIP, true);
     for mac in [[0; 6], BROADCAST] {
         bed.link(0, ETH0, Some(mac));
@@ -259,7 +301,7 @@ fn a_link_without_a_station_address_is_not_up() {
 #[test]
 fn a_conflict_is_reported_once_a_second() {
     let mut bed = Bed::settled();
-    let conflict = Output::Conflict { link: ETH0, address: IpAddr::V4(VIP), mac: CLIENT };
+    let conflict = CONFLICT;
     for (now, expected) in
         [(20_000, Some(conflict)), (20_001, None), (20_999, None), (21_000, Some(conflict)), (21_500, None)]
     {
@@ -275,7 +317,7 @@ fn a_conflict_is_reported_once_a_second() {
     // After a withdrawal the claim is somebody's right.
     bed.frame(40_000, ETH0, CLAIM);
     bed.own(40_000, ETH0, VIP, false);
-    assert!(bed.drain(40_000).is_empty());
+    assert_eq!(bed.drain(40_000), [CONFLICT_OVER]);
 }
 
 #[test]
@@ -305,7 +347,7 @@ fn a_driver_that_does_not_poll_costs_bounded_memory() {
     assert_eq!(bed.drain(20_000).len(), BACKLOG);
     // The report that found no room is not forgotten for a second.
     bed.frame(20_001, ETH0, CLAIM);
-    assert_eq!(bed.drain(20_001), [Output::Conflict { link: ETH0, address: IpAddr::V4(VIP), mac: CLIENT }]);
+    assert_eq!(bed.drain(20_001), [CONFLICT]);
 }
 
 #[test]
@@ -329,7 +371,8 @@ fn every_drop_is_counted_by_reason() {
 #[derive(Clone, Debug)]
 enum Step {
     Link(u32, Option<u8>),
-    Own(u32, IpAddr, bool),
+    Own(u32, IpAddr, Option<Duty>),
+    Defend(u32, IpAddr),
     Ask(u32, [u8; 5]),
     Solicit(u32, [u8; 5]),
     Wait(u64),
@@ -342,23 +385,26 @@ fn step() -> impl Strategy<Value = Step> {
     let parts = || [0..6_u8, 0..6_u8, 0..6_u8, 0..6_u8, 0..6_u8];
     prop_oneof![
         (0..3_u32, proptest::option::of(0..4_u8)).prop_map(|(link, mac)| Step::Link(link, mac)),
-        (0..3_u32, 0..5_u8, any::<bool>()).prop_map(|(link, ip, owned)| Step::Own(
-            link,
-            v4(ip).into(),
-            owned
-        )),
-        (0..3_u32, 0..5_u8, any::<bool>()).prop_map(|(link, ip, owned)| Step::Own(
-            link,
-            v6(ip).into(),
-            owned
-        )),
+        (0..3_u32, address(), duty()).prop_map(|(link, address, duty)| Step::Own(link, address, duty)),
+        (0..3_u32, address()).prop_map(|(link, address)| Step::Defend(link, address)),
         (0..3_u32, parts()).prop_map(|(link, parts)| Step::Ask(link, parts)),
         (0..3_u32, parts()).prop_map(|(link, parts)| Step::Solicit(link, parts)),
-        (0..2_000_u64).prop_map(Step::Wait),
+        (0..100_u64).prop_map(Step::Wait),
+        (0..12_000_u64).prop_map(Step::Wait),
         (60_000..70_000_u64).prop_map(Step::Wait),
         Just(Step::Poll),
         Just(Step::Drain),
     ]
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    (0..5_u8, any::<bool>()).prop_map(|(n, four)| if four { v4(n).into() } else { v6(n).into() })
+}
+
+fn duty() -> impl Strategy<Value = Option<Duty>> {
+    let refresh = proptest::option::of((1..90_u64).prop_map(Duration::from_secs));
+    let duty = (any::<bool>(), refresh).prop_map(|(probe, refresh)| Duty { probe, refresh });
+    proptest::option::of(duty)
 }
 
 /// The last two are no stations.
@@ -407,7 +453,9 @@ proptest! {
     ) {
         let mut announcer = Announcer::new(Setup { seed, ..Setup::default() });
         let mut links = BTreeMap::new();
-        let mut groups = alloc::collections::BTreeSet::new();
+        let mut groups = BTreeSet::new();
+        let mut answered = BTreeMap::new();
+        let mut conflicts = BTreeSet::new();
         let mut now = Instant::ZERO;
         for step in steps {
             let mut outputs = Vec::new();
@@ -418,10 +466,11 @@ proptest! {
                     links.insert(link, mac.filter(|mac| is_station(*mac)));
                     announcer.handle_input(now, Input::Link { link, mac });
                 }
-                Step::Own(link, address, owned) => {
-                    announcer.handle_input(now, Input::Own { link, address, owned });
-                    prop_assert_eq!(announcer.owns(link, address), owned && !address.is_unspecified());
+                Step::Own(link, address, duty) => {
+                    announcer.handle_input(now, Input::Own { link, address, duty });
+                    prop_assert_eq!(announcer.owns(link, address), duty.is_some() && !address.is_unspecified());
                 }
+                Step::Defend(link, address) => announcer.handle_input(now, Input::Defend { link, address }),
                 Step::Ask(link, parts) => {
                     announcer.handle_input(now, Input::Frame { link, frame: question(parts).as_bytes() });
                 }
@@ -435,22 +484,44 @@ proptest! {
             for output in outputs {
                 match output {
                     Output::Send { link, frame } => {
-                        let (source, sender, address) = if is_ipv6(frame.as_bytes()) {
+                        let (source, sender, address, asks) = if is_ipv6(frame.as_bytes()) {
                             let packet = ndp::Packet::parse(frame.as_bytes()).expect("ours parse");
-                            prop_assert_ne!(packet.kind, ndp::Kind::Solicitation);
-                            prop_assert_eq!(packet.source_ip, packet.target);
-                            (packet.source, packet.mac, IpAddr::V6(packet.target))
+                            if packet.is_probe() {
+                                (packet.source, Some(packet.source), IpAddr::V6(packet.target), true)
+                            } else {
+                                prop_assert_ne!(packet.kind, ndp::Kind::Solicitation);
+                                prop_assert_eq!(packet.source_ip, packet.target);
+                                (packet.source, packet.mac, IpAddr::V6(packet.target), false)
+                            }
                         } else {
                             let packet = Packet::parse(frame.as_bytes()).expect("ours parse");
-                            (packet.source, Some(packet.sender_mac), IpAddr::V4(packet.sender_ip))
+                            let asks = packet.sender_ip.is_unspecified();
+                            let about = if asks { packet.target_ip } else { packet.sender_ip };
+                            (packet.source, Some(packet.sender_mac), IpAddr::V4(about), asks)
                         };
                         prop_assert_eq!(sender, links[&link]);
                         prop_assert_eq!(Some(source), sender);
                         prop_assert!(announcer.owns(link, address));
+                        // What is still asked for is not announced.
+                        prop_assert!(asks || announcer.answers(link, address) == sender);
+                        prop_assert!(asks || answered.get(&(link, address)) == sender.as_ref());
                     }
-                    Output::Conflict { link, address, mac } => {
+                    Output::Answering { link, address, mac } => {
+                        let before = match mac {
+                            Some(mac) => answered.insert((link, address), mac),
+                            None => answered.remove(&(link, address)),
+                        };
+                        prop_assert_ne!(before, mac);
+                    }
+                    Output::Conflict { link, address, mac, announced } => {
                         prop_assert!(announcer.owns(link, address));
                         prop_assert!(is_station(mac));
+                        prop_assert!(links.values().all(|ours| *ours != Some(mac)));
+                        prop_assert!(announced || announcer.answers(link, address).is_none());
+                        conflicts.insert((link, address));
+                    }
+                    Output::ConflictOver { link, address } => {
+                        prop_assert!(conflicts.remove(&(link, address)));
                     }
                     Output::Join { link, group } => prop_assert!(groups.insert((link, group))),
                     Output::Leave { link, group } => prop_assert!(groups.remove(&(link, group))),
@@ -460,9 +531,14 @@ proptest! {
                 let up = links.iter().filter(|(_, mac)| mac.is_some());
                 let places = up.flat_map(|(link, _)| (1..5).map(|n| (*link, v6(n))));
                 let owned = places.filter(|(link, address)| announcer.owns(*link, IpAddr::V6(*address)));
-                let wanted: alloc::collections::BTreeSet<_> =
+                let wanted: BTreeSet<_> =
                     owned.map(|(link, address)| (link, ndp::solicited_node(address))).collect();
                 prop_assert_eq!(&groups, &wanted);
+                for ((link, address), mac) in &answered {
+                    prop_assert_eq!(announcer.answers(*link, *address), Some(*mac));
+                }
+                let gone = conflicts.iter().find(|(link, address)| !announcer.owns(*link, *address));
+                prop_assert_eq!(gone, None);
             }
         }
     }

@@ -19,7 +19,7 @@ use core::{
 };
 
 use ipnet::Ipv4Net;
-use metal_arp::{Announcer, Input, Output, Packet, ndp};
+use metal_arp::{Announcer, Duty, Input, Output, Packet, ndp};
 use metal_bgp::{
     validate::validate,
     wire::{
@@ -78,18 +78,19 @@ fn arp_works() -> bool {
     let mut announcer = Announcer::default();
     announcer.handle_input(Instant::ZERO, Input::Link { link: 1, mac: Some(mac) });
     for address in [IpAddr::V4(v4), IpAddr::V6(v6)] {
-        announcer.handle_input(Instant::ZERO, Input::Own { link: 1, address, owned: true });
+        announcer.handle_input(Instant::ZERO, Input::Own { link: 1, address, duty: Some(Duty::default()) });
     }
-    // A membership, gratuitous ARP in both forms, an unsolicited advertisement.
+    // Both are answered for; a membership, gratuitous ARP in both forms, an unsolicited advertisement.
     let sent = drain(&mut announcer, Instant::ZERO);
-    sent.len() == 4
+    sent.len() == 6
         && sent.iter().all(|output| match output {
             Output::Send { frame, .. } => {
                 Packet::parse(frame.as_bytes()).is_ok_and(|packet| packet.sender_ip == v4)
                     || ndp::Packet::parse(frame.as_bytes()).is_ok_and(|packet| packet.target == v6)
             }
             Output::Join { group, .. } => *group == ndp::solicited_node(v6),
-            Output::Leave { .. } | Output::Conflict { .. } => false,
+            Output::Answering { mac: answered, .. } => *answered == Some(mac),
+            Output::Leave { .. } | Output::Conflict { .. } | Output::ConflictOver { .. } => false,
         })
 }
 

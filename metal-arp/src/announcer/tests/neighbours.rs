@@ -15,7 +15,8 @@ const CLAIM: Packet = Packet::unsolicited(CLIENT, VIP);
 const GROUP: Ipv6Addr = solicited_node(VIP);
 const JOIN: Output = Output::Join { link: ETH0, group: GROUP };
 const LEAVE: Output = Output::Leave { link: ETH0, group: GROUP };
-const CONFLICT: Output = Output::Conflict { link: ETH0, address: IpAddr::V6(VIP), mac: CLIENT };
+const CONFLICT: Output =
+    Output::Conflict { link: ETH0, address: IpAddr::V6(VIP), mac: CLIENT, announced: true };
 
 impl Bed {
     /// Owns the address, its announcement is over.
@@ -122,6 +123,8 @@ fn a_conflict_is_reported_once_a_second() {
 fn a_withdrawal_is_silent_and_immediate() {
     let mut bed = Bed::new();
     bed.own(0, ETH0, VIP, true);
+    let answering = Output::Answering { link: ETH0, address: VIP.into(), mac: Some(MAC) };
+    assert_eq!(bed.0.poll_output(at(0)), Some(answering));
     assert_eq!(bed.0.poll_output(at(0)), Some(JOIN));
     bed.ndp(0, ETH0, QUESTION);
     bed.own(0, ETH0, VIP, false);

@@ -1,7 +1,5 @@
 //! How many frames to everybody there are, and when.
 
-use alloc::collections::BTreeSet;
-
 use super::*;
 
 /// Over two /16 and 2^112 neighbours, both families in turn.
@@ -14,8 +12,7 @@ fn vip(n: u32) -> IpAddr {
 }
 
 /// Owns so many addresses from second 1 on.
-fn crowd(setup: Setup, addresses: u32) -> Bed {
-    let mut bed = Bed::with(setup);
+fn crowd(mut bed: Bed, addresses: u32) -> Bed {
     for n in 0..addresses {
         bed.own(1_000, ETH0, vip(n), true);
     }
@@ -29,10 +26,12 @@ fn frames(outputs: Vec<(Instant, Output)>) -> Vec<(Instant, IpAddr)> {
             Some((now, ndp::Packet::parse(frame.as_bytes()).expect("ours parse").target.into()))
         }
         Output::Send { frame, .. } => {
-            Some((now, Packet::parse(frame.as_bytes()).expect("ours parse").sender_ip.into()))
+            let packet = Packet::parse(frame.as_bytes()).expect("ours parse");
+            let asks = packet.sender_ip.is_unspecified();
+            Some((now, if asks { packet.target_ip } else { packet.sender_ip }.into()))
         }
         Output::Join { .. } => None,
-        Output::Leave { .. } | Output::Conflict { .. } => panic!("unexpected: {output:?}"),
+        output => panic!("unexpected: {output:?}"),
     };
     outputs.into_iter().filter_map(about).collect()
 }
@@ -52,7 +51,7 @@ fn densest(frames: &[(Instant, IpAddr)], window: Duration) -> usize {
 
 #[test]
 fn when_thousands_move_each_has_a_word_before_any_has_two() {
-    let mut bed = crowd(NO_REFRESH, 5_000);
+    let mut bed = crowd(Bed::new(), 5_000);
     let frames = frames(bed.outputs_until(at(60_000)));
     // 2,500 of IPv4 with two frames in each of six rounds, 2,500 of IPv6 with one.
     assert_eq!(frames.len(), 2_500 * 12 + 2_500 * 6);
@@ -67,7 +66,7 @@ fn when_thousands_move_each_has_a_word_before_any_has_two() {
 
 #[test]
 fn a_late_takeover_does_not_wait_for_the_repeats_of_others() {
-    let mut bed = crowd(NO_REFRESH, 5_000);
+    let mut bed = crowd(Bed::new(), 5_000);
     bed.outputs_until(at(1_600));
     bed.own(1_600, ETH0, VIP, true);
     let next = frames(bed.outputs_until(at(1_601)));
@@ -76,7 +75,7 @@ fn a_late_takeover_does_not_wait_for_the_repeats_of_others() {
 
 #[test]
 fn ownership_repeated_while_it_waits_keeps_its_place() {
-    let mut bed = crowd(NO_REFRESH, 300);
+    let mut bed = crowd(Bed::new(), 300);
     bed.drain(1_000);
     // The last hundred wait for 10 ms at least; being told again every millisecond costs them nothing.
     for now in 1_001..1_030 {
@@ -91,7 +90,7 @@ fn ownership_repeated_while_it_waits_keeps_its_place() {
 
 #[test]
 fn each_link_has_a_budget_of_its_own() {
-    let mut bed = crowd(NO_REFRESH, 1_000);
+    let mut bed = crowd(Bed::new(), 1_000);
     bed.link(1_000, ETH1, Some(NEW_MAC));
     bed.own(1_000, ETH1, VIP, true);
     let sent = bed.drain(1_000);
@@ -119,7 +118,7 @@ fn an_address_is_refreshed_every_minute_or_so() {
 #[test]
 fn the_seed_decides() {
     let run = |seed| {
-        let mut bed = crowd(Setup { seed, ..Setup::default() }, 20);
+        let mut bed = crowd(Bed::with(Setup { seed, ..Setup::default() }), 20);
         frames(bed.outputs_until(at(300_000)))
     };
     assert_eq!(run(1), run(1));
@@ -128,7 +127,7 @@ fn the_seed_decides() {
 
 #[test]
 fn refreshes_stay_within_their_budget_and_are_spread_out() {
-    let mut bed = crowd(Setup::default(), 1_000);
+    let mut bed = crowd(Bed::with(Setup::default()), 1_000);
     bed.outputs_until(at(120_000));
     let frames = frames(bed.outputs_until(at(420_000)));
     assert!(densest(&frames, Duration::from_secs(1)) <= 50);
@@ -141,7 +140,7 @@ fn refreshes_stay_within_their_budget_and_are_spread_out() {
 #[test]
 fn with_more_addresses_than_the_budget_allows_the_interval_grows() {
     let addresses = 6_000;
-    let mut bed = crowd(Setup::default(), addresses);
+    let mut bed = crowd(Bed::with(Setup::default()), addresses);
     bed.outputs_until(at(200_000));
     let frames = frames(bed.outputs_until(at(560_000)));
     // 50 a second; each address in its turn, every two minutes.
@@ -162,7 +161,7 @@ fn with_more_addresses_than_the_budget_allows_the_interval_grows() {
 
 #[test]
 fn takeovers_do_not_wait_for_refreshes() {
-    let mut bed = crowd(Setup::default(), 6_000);
+    let mut bed = crowd(Bed::with(Setup::default()), 6_000);
     bed.outputs_until(at(200_000));
     bed.own(200_000, ETH0, VIP, true);
     let sent = packets(bed.drain(200_000).into_iter().take(2).collect());
@@ -175,10 +174,12 @@ fn a_link_that_is_down_is_not_refreshed() {
     bed.own(0, ETH0, VIP, true);
     assert!(bed.play_until(100_000).len() > 12);
     bed.link(100_000, ETH0, None);
+    assert!(bed.drain(100_000).is_empty());
     assert_eq!(bed.0.poll_timeout(), None);
     bed.link(200_000, ETH0, Some(MAC));
     assert_eq!(packets(bed.drain(200_000)), round(MAC, VIP).map(|packet| (ETH0, packet)));
     bed.own(201_000, ETH0, VIP, false);
+    assert!(bed.drain(201_000).is_empty());
     assert_eq!(bed.0.poll_timeout(), None);
 }
 
