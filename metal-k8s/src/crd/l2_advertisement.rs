@@ -47,9 +47,9 @@ pub struct L2AdvertisementSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"))]
     pub refresh_interval: Option<String>,
-    /// Which frames the interfaces let in: what is for the node (Auto, the default), all multicast too (AllMulti), or
-    /// everything (Promisc). The latter two are for Wi-Fi and for drivers that lose frames. Of several advertisements
-    /// for an interface the one that lets in most counts.
+    /// Which frames the interfaces let in: what is for the node (Auto, the default; on Wi-Fi all multicast too), all
+    /// multicast (AllMulti), or everything (Promisc); the latter two are for drivers and access points that lose
+    /// frames. Of several advertisements for an interface the one that lets in most counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Auto", "AllMulti", "Promisc"]))]
     pub receive_mode: Option<String>,
