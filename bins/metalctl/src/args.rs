@@ -54,6 +54,24 @@ pub(crate) struct LabArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) runs: u32,
 
+    /// Instead of a failure: measure how quick answers to ARP requests are, beside the kernel's own
+    ///
+    /// Ends with 0 when everything was measured and every goal was reached.
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["nodes", "manifests", "fail", "runs", "keep"])]
+    pub(crate) bench: Option<Bench>,
+
+    /// How often every responder has its turn; results are medians
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "bench", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rounds: u32,
+
+    /// How many requests one turn sends one after the other; its flood has 25 times as many
+    #[arg(long, value_name = "N", default_value_t = 2_000, requires = "bench", value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub(crate) requests: u32,
+
+    /// How many addresses the larger ones of the speakers answer for
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "bench", value_parser = clap::value_parser!(u32).range(2..=60_000))]
+    pub(crate) addresses: u32,
+
     /// What to print: steps and a table, or one JSON document (steps then go to standard error)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
@@ -62,6 +80,10 @@ pub(crate) struct LabArgs {
     #[arg(long)]
     pub(crate) keep: bool,
 
+    /// Leave IPv6 out, as on a machine whose kernel has none
+    #[arg(long)]
+    pub(crate) ipv4_only: bool,
+
     /// Where metal-controller and metal-speaker are [default: beside metalctl]
     #[arg(long, value_name = "DIR")]
     pub(crate) bin_dir: Option<PathBuf>,
@@ -69,6 +91,13 @@ pub(crate) struct LabArgs {
     /// Show everything that the daemons log, not only warnings and errors
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Answers to ARP requests: the speaker's packet socket, its fast path, and the kernel
+    Arp,
 }
 
 /// How a node fails.
@@ -154,20 +183,36 @@ mod tests {
         let arguments = lab("").unwrap();
         assert_eq!((arguments.nodes, arguments.runs), (3, 1));
         assert_eq!((arguments.fail, arguments.output), (Fail::Kill, Output::Text));
-        assert!(!arguments.keep && arguments.manifests.is_none() && arguments.bin_dir.is_none());
+        assert!(!arguments.keep && !arguments.ipv4_only);
+        assert!(arguments.manifests.is_none() && arguments.bin_dir.is_none());
     }
 
     #[test]
     fn every_flag() {
-        let arguments =
-            lab("--nodes 5 -f own --fail link --runs 20 --output json --keep --bin-dir bin --verbose")
-                .unwrap();
+        let arguments = lab(
+            "--nodes 5 -f own --fail link --runs 20 --output json --keep --ipv4-only --bin-dir bin --verbose",
+        )
+        .unwrap();
         assert_eq!((arguments.nodes, arguments.runs), (5, 20));
         assert_eq!((arguments.fail, arguments.output), (Fail::Link, Output::Json));
-        assert!(arguments.keep && arguments.verbose);
+        assert!(arguments.keep && arguments.ipv4_only && arguments.verbose);
         assert_eq!(arguments.manifests, Some("own".into()));
         assert_eq!(arguments.bin_dir, Some("bin".into()));
         assert_eq!(lab("--fail none").unwrap().fail, Fail::None);
+    }
+
+    #[test]
+    fn a_bench_is_no_failure() {
+        let arguments = lab("--bench arp --rounds 3 --requests 100 --addresses 50").unwrap();
+        assert_eq!(arguments.bench, Some(Bench::Arp));
+        assert_eq!((arguments.rounds, arguments.requests, arguments.addresses), (3, 100, 50));
+        let arguments = lab("--bench arp").unwrap();
+        assert_eq!((arguments.rounds, arguments.requests, arguments.addresses), (5, 2_000, 10_000));
+        for wrong in ["--bench arp --fail kill", "--bench arp --keep", "--bench arp --nodes 3"] {
+            assert_eq!(lab(wrong).unwrap_err(), ErrorKind::ArgumentConflict, "{wrong}");
+        }
+        assert_eq!(lab("--rounds 3").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(lab("--bench http").unwrap_err(), ErrorKind::InvalidValue);
     }
 
     #[test]

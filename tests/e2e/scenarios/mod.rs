@@ -22,7 +22,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 21] = [
+pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -31,6 +31,14 @@ pub(crate) const SCENARIOS: [Scenario; 21] = [
         run: failover::when_the_link_loses_carrier,
     },
     Scenario { name: "address_moves_when_the_link_falls_silent", run: failover::when_the_link_falls_silent },
+    Scenario {
+        name: "ipv6_address_moves_when_the_speaker_is_killed",
+        run: failover::of_ipv6_when_the_speaker_is_killed,
+    },
+    Scenario {
+        name: "ipv6_address_moves_when_the_link_loses_carrier",
+        run: failover::of_ipv6_when_the_link_loses_carrier,
+    },
     Scenario {
         name: "full_pool_leaves_a_service_pending",
         run: allocation::full_pool_leaves_a_service_pending,

@@ -3,7 +3,7 @@
 //! It has no opinion about addresses or owners. The real daemons decide; the lab builds the LAN, stands in for
 //! the Pods, watches the wire as a client sees it, and breaks things.
 
-mod arp;
+mod bench;
 mod console;
 mod daemons;
 mod failure;
@@ -15,6 +15,7 @@ mod measure;
 mod picture;
 mod plan;
 mod probe;
+mod question;
 mod report;
 mod responder;
 mod rig;
@@ -26,6 +27,7 @@ mod wait;
 use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use self::{
     console::{Console, Mark},
@@ -38,7 +40,7 @@ use self::{
     rig::Rig,
     scratch::Scratch,
 };
-use crate::args::{Fail, LabArgs, Output};
+use crate::args::{Bench, Fail, LabArgs, Output};
 
 /// Why the lab ends without a result.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,9 @@ impl Stop {
 
 /// Runs the lab and says whether everything came out well. The process must have no second thread yet.
 pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
+    if let Some(Bench::Arp) = arguments.bench {
+        return bench::run(arguments);
+    }
     let programs = Programs::find(arguments.bin_dir.as_deref())?;
     if let Some(directory) = arguments.manifests.as_deref().filter(|directory| !directory.is_dir()) {
         let text = format!("-f {}: there is no such directory", directory.display());
@@ -76,12 +81,16 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
         console.step("clean", format_args!("removed what {} left behind", count(left, "crashed lab")));
     }
     let scratch = Scratch::create().context("cannot make a directory for the lab")?;
-    let (names, places) = prepare(arguments, &scratch)?;
-    console.lines(format_args!("{}\n", picture::draw(&names)));
+    let ipv6 = !arguments.ipv4_only && lan::has_ipv6();
+    let (names, places) = prepare(arguments, &scratch, ipv6)?;
+    console.lines(format_args!("{}\n", picture::draw(&names, ipv6)));
+    if !ipv6 && !arguments.ipv4_only {
+        console.step("ipv4", "this kernel has no IPv6: the lab goes on with IPv4 alone");
+    }
 
     let mut report = Report::default();
     let starter = Starter { programs, places, console: Arc::clone(&console) };
-    let outcome = build(&names, &starter, &interrupt)
+    let outcome = build(&names, ipv6, &starter, &interrupt)
         .and_then(|rig| tell(rig, arguments, &mut report, isolation.is_user_namespace()));
     if let Err(error) = &outcome
         && !matches!(error.downcast_ref(), Some(Stop::Interrupted))
@@ -100,7 +109,7 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
 }
 
 /// The names of the nodes, and the directories of the daemons with the lab's manifests in them.
-fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Places)> {
+fn prepare(arguments: &LabArgs, scratch: &Scratch, ipv6: bool) -> Result<(Vec<String>, Places)> {
     let given = arguments
         .manifests
         .as_deref()
@@ -112,7 +121,7 @@ fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Place
         Some(directory) => std::path::absolute(directory)?,
         None => {
             let directory = scratch.subdirectory("manifests")?;
-            manifests::write(&directory, &names).context("cannot write the lab's manifests")?;
+            manifests::write(&directory, &names, ipv6).context("cannot write the lab's manifests")?;
             directory
         }
     };
@@ -120,13 +129,14 @@ fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Place
     Ok((names, Places { manifests, state, logs }))
 }
 
-fn build(names: &[String], starter: &Starter, interrupt: &Interrupt) -> Result<Rig> {
+fn build(names: &[String], ipv6: bool, starter: &Starter, interrupt: &Interrupt) -> Result<Rig> {
     let begin = std::time::Instant::now();
-    let lan = Lan::build(names)?;
+    let lan = Lan::build(names, ipv6)?;
     let (console, took) = (&starter.console, begin.elapsed().as_millis());
+    let families = if ipv6 { "IPv4 and IPv6" } else { "IPv4" };
     console.step(
         "lan",
-        format_args!("{}, a client and a switch, built in {took} ms", count(names.len(), "node")),
+        format_args!("{}, a client and a switch, {families}, built in {took} ms", count(names.len(), "node")),
     );
     Rig::start(lan, starter.clone(), interrupt.clone())
 }
@@ -177,7 +187,7 @@ fn count(number: usize, thing: &str) -> String {
 }
 
 /// Prints the document.
-fn print(report: &Report) -> Result<()> {
+fn print(report: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, report).map_err(std::io::Error::from)?;
     writeln!(out).and_then(|()| out.flush()).context("cannot write the report")
