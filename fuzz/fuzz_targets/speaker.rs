@@ -188,9 +188,9 @@ impl Lan {
                     inbox.push_back((link, frame));
                 }
             }
-            Output::Own { link, address, owned } => {
+            Output::Own { link, address, duty } => {
                 let set = &mut self.hosts[id].owned;
-                if owned {
+                if duty.is_some() {
                     assert!(address.is_ipv4());
                     set.insert((link, address));
                 } else {

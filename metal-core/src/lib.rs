@@ -52,6 +52,7 @@ pub mod config;
 pub mod controller;
 pub mod election;
 pub mod event;
+pub mod finding;
 pub mod ipam;
 pub mod lease;
 pub mod machine;

@@ -329,7 +329,7 @@ impl fmt::Display for Obstacle {
                 let kept = [
                     (reserved, "reserved"),
                     (held, "held for former owners"),
-                    (network, "kept for nodes and routers"),
+                    (network, "kept for nodes, routers and strangers"),
                 ];
                 let mut separator = " (";
                 for (count, how) in kept.into_iter().filter(|(count, _)| **count > 0) {

@@ -6,6 +6,7 @@ use core::{fmt, net::IpAddr};
 use ipnet::IpNet;
 
 use crate::{
+    finding::Finding,
     name::{NodeName, ObjectKey, PoolName},
     request::{Request, RequestError},
     selector::Labels,
@@ -121,18 +122,21 @@ pub struct Service {
     pub pool_labels: Option<Labels>,
     /// The condition `Assigned` as it stands. Speakers do not look at it.
     pub condition: Option<Condition>,
+    /// The condition `Announced` as it stands.
+    pub announced: Option<Condition>,
     /// Who else wrote `status.loadBalancer` last, if it was not us. Speakers do not look at it.
     pub written_by: Option<Arc<str>>,
     /// The annotations with the old prefix `metallb.universe.tf/` that count. Speakers do not look at them.
     pub deprecated: Vec<String>,
 }
 
-/// The condition `Assigned` of a Service.
+/// A condition of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether it has addresses.
+    /// Whether it holds: it has addresses (`Assigned`), they are announced (`Announced`).
     pub status: bool,
-    /// The machine-readable reason: `Assigned`, or the [code](crate::reason::Reason::code) of what is missing.
+    /// The machine-readable reason: `Assigned`, or the [code](crate::reason::Reason::code) of what is missing; of
+    /// `Announced` the [code](crate::speaker::Reason::code) of what was found.
     pub reason: String,
     /// The sentence that users read.
     pub message: String,
@@ -166,6 +170,7 @@ impl Default for Service {
             reassigns: false,
             pool_labels: None,
             condition: None,
+            announced: None,
             written_by: None,
             deprecated: Vec::new(),
         }
@@ -211,7 +216,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
 }
 
-/// What is known of the network that nodes are in, as far as it makes addresses unfit for Services.
+/// What is known of the network that nodes are in, as far as it makes addresses unfit for Services, and of what became
+/// of addresses there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// Addresses of nodes.
@@ -220,6 +226,10 @@ pub struct Network {
     pub subnets: Vec<IpNet>,
     /// The routers of nodes.
     pub gateways: Vec<IpAddr>,
+    /// The node whose speaker says this.
+    pub speaker: Option<NodeName>,
+    /// What that speaker has found out about addresses of Services.
+    pub findings: Vec<Finding>,
 }
 
 /// A network interface's number on its host.

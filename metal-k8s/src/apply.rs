@@ -24,12 +24,12 @@ use tokio::sync::OnceCell;
 use crate::{
     backend::{Options, Role},
     claims,
-    crd::{ConfigurationState, NodeNetwork, ServiceL2Status},
+    crd::{ConfigurationState, ServiceL2Status},
     fence::Fence,
     parse::{L2_ADVERTISEMENT, POOL, RESERVATION},
     raw,
-    seen::{Seen, Since},
-    sink::{ConfigStatus, Done, Failure, Job},
+    seen::Seen,
+    sink::{ConfigStatus, Done, Failure, Job, NodeState},
     status::{self, L2Object, SpeakerState},
     view,
     watch::with_causes,
@@ -53,6 +53,8 @@ pub(crate) struct ClusterWriter {
     has_warned: AtomicBool,
     ip_mode: OnceCell<bool>,
     swept: OnceCell<()>,
+    /// The object that says how the node stands is there, apart from its status.
+    node_made: OnceCell<()>,
     events: Mutex<VecDeque<Published>>,
 }
 
@@ -75,6 +77,7 @@ impl ClusterWriter {
             has_warned: AtomicBool::new(false),
             ip_mode: OnceCell::const_new(),
             swept: OnceCell::const_new(),
+            node_made: OnceCell::const_new(),
             events: Mutex::new(VecDeque::new()),
         }
     }
@@ -113,7 +116,7 @@ impl ClusterWriter {
                 self.sweep().await?;
                 self.l2(service, status.as_ref()).await?;
             }
-            Job::Networks(networks) => self.networks(networks).await?,
+            Job::Node(state) => self.node(state).await?,
             Job::Event { about, event, at } => self.event(about, event, *at).await?,
         }
         Ok(Done::Written)
@@ -135,11 +138,7 @@ impl ClusterWriter {
             return Ok(Done::Written);
         }
         let ip_mode = self.knows_ip_mode().await?;
-        let condition = assignment.condition.as_ref().map(|condition| {
-            let status = condition.status;
-            Since { status, time: self.seen.since(&object, status).unwrap_or_else(Timestamp::now) }
-        });
-        let since = condition.map(|condition| condition.time).unwrap_or_default();
+        let since = self.seen.since(&object).with(assignment, Timestamp::now());
         let mut patch = status::service(service, assignment, since, ip_mode);
         let met = self.seen.expected(&object, version);
         if met != 0 {
@@ -155,7 +154,7 @@ impl ClusterWriter {
         // Who else lays claim to what we write would keep it alive when we withdraw it.
         let takeover = claims::takeover(&there.metadata, assignment);
         let certain = Some(assignment).filter(|_| takeover.is_none());
-        self.seen.wrote_service(&object, met, made, condition, certain);
+        self.seen.wrote_service(&object, met, made, since, certain);
         if let Some(patch) = takeover {
             self.may_write()?;
             let params = PatchParams { force: false, ..self.params() };
@@ -163,7 +162,7 @@ impl ClusterWriter {
             match api.patch(&service.name, &params, &Patch::Merge(&patch)).await {
                 Ok(there) => {
                     let now = view::version(&there.metadata);
-                    self.seen.wrote_service(&object, made, now, condition, Some(assignment));
+                    self.seen.wrote_service(&object, made, now, since, Some(assignment));
                 }
                 // The next write tries it again; what this one was for is there.
                 Err(error) if is_stale(&error) => {}
@@ -217,15 +216,24 @@ impl ClusterWriter {
         Ok(Done::Written)
     }
 
-    async fn networks(&self, networks: &[NodeNetwork]) -> kube::Result<()> {
+    async fn node(&self, state: &NodeState) -> kube::Result<()> {
         let Role::Speaker { node, pod } = &self.options.role else { return Ok(()) };
         let object = SpeakerState { node, namespace: &self.options.namespace, pod: pod.as_ref() };
         let resource = ApiResource::erase::<ConfigurationState>(&());
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.options.namespace, &resource);
-        let (name, (main, status)) = (object.name(), object.manifests(networks));
-        api.patch(&name, &self.params(), &Patch::Apply(&main)).await?;
-        api.patch_status(&name, &self.params(), &Patch::Apply(&status)).await.map(drop)
+        let (name, (main, status)) = (object.name(), object.manifests(state));
+        let (params, status) = (self.params(), Patch::Apply(&status));
+        let make = || async { api.patch(&name, &params, &Patch::Apply(&main)).await.map(drop) };
+        self.node_made.get_or_try_init(make).await?;
+        match api.patch_status(&name, &params, &status).await {
+            // Somebody has removed it.
+            Err(kube::Error::Api(error)) if error.code == 404 => {
+                make().await?;
+                api.patch_status(&name, &params, &status).await.map(drop)
+            }
+            result => result.map(drop),
+        }
     }
 
     async fn l2(&self, service: &ObjectKey, status: Option<&L2Status>) -> kube::Result<()> {
@@ -281,7 +289,9 @@ impl ClusterWriter {
             Role::Speaker { node, .. } => Some(node.as_str()),
         };
         let mut made = status::event(about, event, at, self.options.role.component(), host);
-        made.involved_object.uid = self.seen.uid(about);
+        if let Some(uid) = self.seen.uid(about) {
+            made.involved_object.uid = Some(uid);
+        }
         let name = made.metadata.name.clone().unwrap_or_default();
         let params = PostParams {
             field_manager: Some(self.options.role.field_manager().into()),

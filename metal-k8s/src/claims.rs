@@ -60,6 +60,7 @@ fn without_ours(entry: &ManagedFieldsEntry) -> Option<Option<ManagedFieldsEntry>
     for path in [
         ["f:status", "f:loadBalancer", ""],
         ["f:status", "f:conditions", r#"k:{"type":"Assigned"}"#],
+        ["f:status", "f:conditions", r#"k:{"type":"Announced"}"#],
         ["f:metadata", "f:annotations", &annotation(ALLOCATED_FROM)],
         ["f:metadata", "f:annotations", &annotation(POOL_LABELS)],
     ] {

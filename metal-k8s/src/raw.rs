@@ -10,7 +10,11 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
-use crate::{annotation, backend::CONTROLLER, crd::NodeNetwork};
+use crate::{
+    annotation,
+    backend::CONTROLLER,
+    crd::{AddressFinding, NodeNetwork},
+};
 
 /// A Service.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -222,6 +226,8 @@ pub(crate) struct ConfigurationState {
 pub(crate) struct ConfigurationStateStatus {
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) networks: Vec<NodeNetwork>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) findings: Vec<AddressFinding>,
 }
 
 /// A ConfigMap.

@@ -11,10 +11,14 @@ use std::{
 };
 
 use k8s_openapi::jiff::Timestamp;
-use metal_core::{config::ObjectRef, controller::Assignment, view::Version};
+use metal_core::{
+    config::ObjectRef,
+    controller::Assignment,
+    view::{Condition, Version},
+};
 use serde_json::Value;
 
-use crate::raw;
+use crate::{raw, view};
 
 /// Own versions that are remembered of a Service: more writes are not under way between two looks at it.
 const OWN_VERSIONS: usize = 8;
@@ -33,7 +37,7 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Service {
-        since: Option<Since>,
+        since: Transitions,
         /// A version that was written to, and those that our own writes have made of it, ascending.
         own: Vec<Version>,
         /// A digest of what the last of them says.
@@ -44,6 +48,15 @@ enum Part {
         /// The status is what we wrote ourselves; what a watch shows may be older.
         ours: bool,
     },
+}
+
+/// Since when the conditions of a Service that we write have their status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Transitions {
+    /// Of `Assigned`.
+    pub(crate) assigned: Option<Since>,
+    /// Of `Announced`.
+    pub(crate) announced: Option<Since>,
 }
 
 /// Since when a condition has its status.
@@ -57,9 +70,31 @@ pub(crate) struct Since {
 
 impl Since {
     /// Reads it from a condition.
-    pub(crate) fn of(condition: &raw::Condition) -> Option<Self> {
+    fn of(condition: &raw::Condition) -> Option<Self> {
         let time = condition.last_transition_time.as_ref()?.0;
         Some(Self { status: condition.status == "True", time })
+    }
+
+    /// What it is with the condition that is to be shown.
+    fn next(before: Option<Self>, condition: Option<&Condition>, now: Timestamp) -> Option<Self> {
+        let status = condition?.status;
+        Some(before.filter(|before| before.status == status).unwrap_or(Self { status, time: now }))
+    }
+}
+
+impl Transitions {
+    /// Reads them from a Service.
+    pub(crate) fn of(status: &raw::ServiceStatus) -> Self {
+        let since = |type_| view::condition(status, type_).and_then(Since::of);
+        Self { assigned: since(view::ASSIGNED), announced: since(view::ANNOUNCED) }
+    }
+
+    /// What they are once `assignment` is shown.
+    pub(crate) fn with(self, assignment: &Assignment, now: Timestamp) -> Self {
+        Self {
+            assigned: Since::next(self.assigned, assignment.condition.as_ref(), now),
+            announced: Since::next(self.announced, assignment.announced.as_ref(), now),
+        }
     }
 }
 
@@ -70,7 +105,7 @@ impl Seen {
         object: ObjectRef,
         uid: Option<String>,
         version: Version,
-        since: Option<Since>,
+        since: Transitions,
     ) {
         let uid = uid.map(String::into_boxed_str);
         let mut entries = self.lock();
@@ -126,11 +161,11 @@ impl Seen {
         }
     }
 
-    /// Since when the condition of a Service has this status, if it has.
-    pub(crate) fn since(&self, object: &ObjectRef, status: bool) -> Option<Timestamp> {
-        match &self.lock().get(object)?.part {
-            Part::Service { since: Some(since), .. } if since.status == status => Some(since.time),
-            _ => None,
+    /// Since when the conditions of a Service have their status.
+    pub(crate) fn since(&self, object: &ObjectRef) -> Transitions {
+        match self.lock().get(object).map(|entry| &entry.part) {
+            Some(Part::Service { since, .. }) => *since,
+            _ => Transitions::default(),
         }
     }
 
@@ -162,11 +197,11 @@ impl Seen {
         object: &ObjectRef,
         met: Version,
         made: Version,
-        condition: Option<Since>,
+        transitions: Transitions,
         assignment: Option<&Assignment>,
     ) {
         if let Some(Entry { part: Part::Service { since, own, wrote }, .. }) = self.lock().get_mut(object) {
-            *since = condition;
+            *since = transitions;
             *wrote = assignment.map(digest);
             if own.last() != Some(&met) {
                 *own = vec![met];
@@ -223,9 +258,13 @@ mod tests {
     fn a_write_meets_what_our_own_writes_have_made() {
         let seen = Seen::default();
         let object = object("Service");
-        let at = |second| Some(Since { status: true, time: Timestamp::from_second(second).unwrap() });
+        let at = |second| {
+            let since = Since { status: true, time: Timestamp::from_second(second).unwrap() };
+            Transitions { assigned: Some(since), announced: None }
+        };
+        let none = Transitions::default();
         let show = |version, since| seen.show_service(object.clone(), Some("1".into()), version, since);
-        show(100, None);
+        show(100, none);
         assert_eq!(seen.expected(&object, 100), 100);
         seen.wrote_service(&object, 100, 105, at(1), None);
         assert_eq!((seen.expected(&object, 100), seen.expected(&object, 105)), (105, 105));
@@ -234,34 +273,47 @@ mod tests {
         assert_eq!((seen.expected(&object, 100), seen.expected(&object, 105)), (110, 110));
         // The watch lags behind.
         show(105, at(1));
-        assert_eq!(seen.since(&object, true), Some(Timestamp::from_second(2).unwrap()));
-        assert_eq!(seen.since(&object, false), None);
+        assert_eq!(seen.since(&object), at(2));
         assert_eq!(seen.expected(&object, 100), 110);
         // It has caught up.
         show(110, at(2));
         assert_eq!((seen.expected(&object, 100), seen.expected(&object, 110)), (100, 110));
         seen.wrote_service(&object, 110, 111, at(2), None);
-        show(200, None);
-        assert_eq!((seen.expected(&object, 110), seen.since(&object, true)), (110, None));
+        show(200, none);
+        assert_eq!((seen.expected(&object, 110), seen.since(&object)), (110, none));
         for version in 200..220 {
-            seen.wrote_service(&object, version, version + 1, None, None);
+            seen.wrote_service(&object, version, version + 1, none, None);
         }
         assert_eq!((seen.expected(&object, 219), seen.expected(&object, 200)), (220, 200));
-        seen.show_service(object.clone(), Some("2".into()), 1, None);
+        seen.show_service(object.clone(), Some("2".into()), 1, none);
         assert_eq!(seen.expected(&object, 219), 219, "another Service of the same name");
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_until_its_status_changes() {
+        let condition = |status| Some(Condition { status, reason: "R".into(), message: "m".into() });
+        let time = |second| Timestamp::from_second(second).unwrap();
+        let show = |condition, announced| Assignment { condition, announced, ..Assignment::default() };
+        let first = Transitions::default().with(&show(condition(true), condition(false)), time(1));
+        assert_eq!(first.announced, Some(Since { status: false, time: time(1) }));
+        let second = first.with(&show(condition(true), condition(true)), time(2));
+        assert_eq!(second.assigned, first.assigned);
+        assert_eq!(second.announced, Some(Since { status: true, time: time(2) }));
+        assert_eq!(second.with(&show(condition(true), None), time(3)).announced, None);
     }
 
     #[test]
     fn what_is_decided_again_before_it_was_seen_has_been_written() {
         let seen = Seen::default();
         let object = object("Service");
-        let show = |version| seen.show_service(object.clone(), Some("1".into()), version, None);
+        let none = Transitions::default();
+        let show = |version| seen.show_service(object.clone(), Some("1".into()), version, none);
         let one = Assignment { addresses: vec!["192.0.2.1".parse().unwrap()], ..Assignment::default() };
         let two = Assignment::default();
         show(100);
         assert!(!seen.has_written(&object, 100, &one));
-        seen.wrote_service(&object, 100, 105, None, Some(&two));
-        seen.wrote_service(&object, 105, 110, None, Some(&one));
+        seen.wrote_service(&object, 100, 105, none, Some(&two));
+        seen.wrote_service(&object, 105, 110, none, Some(&one));
         show(105);
         assert!(seen.has_written(&object, 105, &one));
         assert!(!seen.has_written(&object, 105, &two), "it said something else before");
@@ -270,7 +322,7 @@ mod tests {
         assert!(seen.has_written(&object, 110, &one), "what was shown is what was written");
         show(120);
         assert!(!seen.has_written(&object, 120, &one));
-        seen.wrote_service(&object, 120, 121, None, None);
+        seen.wrote_service(&object, 120, 121, none, None);
         assert!(!seen.has_written(&object, 120, &one), "nobody knows");
     }
 }

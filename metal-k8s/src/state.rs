@@ -15,10 +15,9 @@ use crate::{
     backend::{Options, Role},
     parse::CONFIGURATION_STATE,
     raw,
-    seen::Since,
+    seen::Transitions,
     sink::{Done, Failure, Job},
     status::{self, L2Object, SpeakerState},
-    view,
 };
 
 /// How many events `events.jsonl` keeps.
@@ -84,11 +83,8 @@ impl StateWriter {
             Job::Assign { service, assignment, .. } => {
                 let path = service_path(state, service);
                 let there = fs::read_to_string(&path).ok().and_then(|text| service_state(&text).ok());
-                let since = there.as_ref().and_then(|there| view::assigned_condition(&there.status));
-                let since = since.and_then(Since::of).filter(|since| {
-                    assignment.condition.as_ref().is_some_and(|condition| condition.status == since.status)
-                });
-                let since = since.map_or_else(Timestamp::now, |since| since.time);
+                let since = there.map(|there| Transitions::of(&there.status)).unwrap_or_default();
+                let since = since.with(assignment, Timestamp::now());
                 put(path, &status::service(service, assignment, since, true))
             }
             Job::Config { object, status: wanted } => {
@@ -114,12 +110,12 @@ impl StateWriter {
                 main["status"] = with_status["status"].take();
                 put(path, &main)
             }
-            Job::Networks(networks) => {
+            Job::Node(node_state) => {
                 let Role::Speaker { node, .. } = &options.role else { return Ok(()) };
                 let object = SpeakerState { node, namespace: &options.namespace, pod: None };
                 let (namespace, name) = (options.namespace.as_str().into(), object.name().as_str().into());
                 let path = object_path(own, &ObjectRef { kind: CONFIGURATION_STATE, namespace, name });
-                let (mut main, mut with_status) = object.manifests(networks);
+                let (mut main, mut with_status) = object.manifests(node_state);
                 main["status"] = with_status["status"].take();
                 put(path, &main)
             }

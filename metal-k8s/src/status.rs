@@ -11,8 +11,10 @@ use metal_core::{
     config::{Held, ObjectRef},
     controller::{Assignment, Usage},
     event::{Event, Severity},
+    finding::Finding,
     name::{NodeName, ObjectKey, PoolName},
     speaker::Status as L2Status,
+    view::Condition,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,10 +22,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     annotation::{ALLOCATED_FROM, POOL_LABELS},
     backend::Pod,
-    crd::{ACCEPTED, HeldAddress, NodeNetwork},
+    crd::{ACCEPTED, AddressFinding, HeldAddress},
     parse::{CONFIGURATION_STATE, POOL},
-    sink::{ConfigStatus, Count, refusal_text},
-    view::ASSIGNED,
+    seen::Transitions,
+    sink::{ConfigStatus, Count, NodeState, refusal_text},
+    view::{ANNOUNCED, ASSIGNED},
 };
 
 /// The label of a `ServiceL2Status` that names its node.
@@ -33,20 +36,30 @@ const NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
 /// The longest value of a label.
 const LABEL_LENGTH: usize = 63;
 
+/// The kind of a Node.
+const NODE: &str = "Node";
+/// Where events about objects without a namespace are.
+const CLUSTER_EVENTS: &str = "default";
+
+/// A Node as the object of an event.
+pub(crate) fn node_ref(node: &NodeName) -> ObjectRef {
+    ObjectRef { kind: NODE, namespace: CLUSTER_EVENTS.into(), name: node.as_str().into() }
+}
+
 /// A Service as the object of an event.
 pub(crate) fn service_ref(service: &ObjectKey) -> ObjectRef {
     ObjectRef { kind: "Service", namespace: service.namespace.clone(), name: service.name.clone() }
 }
 
 /// What is applied to a Service: list, condition and annotations. Without addresses the list is empty, not left out:
-/// that clears it even after another manager has taken it. `since` is when the condition got its status.
+/// that clears it even after another manager has taken it. `since` is when the conditions got their status.
 pub(crate) fn service(
     service: &ObjectKey,
     assignment: &Assignment,
-    since: Timestamp,
+    since: Transitions,
     ip_mode: bool,
 ) -> Value {
-    let Assignment { addresses, pools, pool_labels, condition } = assignment;
+    let Assignment { addresses, pools, pool_labels, condition, announced } = assignment;
     let mut object = json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -60,16 +73,24 @@ pub(crate) fn service(
     if let Some(labels) = pool_labels {
         object["metadata"]["annotations"][POOL_LABELS] = json!(labels).to_string().into();
     }
-    if let Some(condition) = condition {
-        object["status"]["conditions"] = json!([{
-            "type": ASSIGNED,
-            "status": if condition.status { "True" } else { "False" },
-            "reason": condition.reason,
-            "message": condition.message,
-            "lastTransitionTime": Time(since),
-        }]);
+    let conditions: Vec<_> = [(ASSIGNED, condition, since.assigned), (ANNOUNCED, announced, since.announced)]
+        .into_iter()
+        .filter_map(|(type_, told, since)| Some(condition_of(type_, told.as_ref()?, since?.time)))
+        .collect();
+    if !conditions.is_empty() {
+        object["status"]["conditions"] = conditions.into();
     }
     object
+}
+
+fn condition_of(type_: &str, told: &Condition, since: Timestamp) -> Value {
+    json!({
+        "type": type_,
+        "status": if told.status { "True" } else { "False" },
+        "reason": told.reason,
+        "message": told.message,
+        "lastTransitionTime": Time(since),
+    })
 }
 
 /// `status.loadBalancer.ingress`.
@@ -174,7 +195,9 @@ pub(crate) fn event(
     host: Option<&str>,
 ) -> core::Event {
     let api_version =
-        if about.kind == "Service" || about.kind == "ConfigMap" { "v1" } else { "metallb.io/v1beta1" };
+        if matches!(about.kind, "Service" | "ConfigMap" | NODE) { "v1" } else { "metallb.io/v1beta1" };
+    // A Node is in no namespace, and those who look for its events expect its name as the uid.
+    let is_node = about.kind == NODE;
     let mut hash = Sha256::new();
     hash.update(format!("{component}/{host:?}/{}/{}", event.reason, event.message));
     let unique = format!("{:x}{}", at.as_nanosecond(), hex(&hash.finalize()[..2]));
@@ -187,8 +210,9 @@ pub(crate) fn event(
         involved_object: core::ObjectReference {
             api_version: Some(api_version.into()),
             kind: Some(about.kind.into()),
-            namespace: Some(about.namespace.to_string()),
+            namespace: (!is_node).then(|| about.namespace.to_string()),
             name: Some(about.name.to_string()),
+            uid: is_node.then(|| about.name.to_string()),
             ..core::ObjectReference::default()
         },
         type_: Some(severity(event.severity).into()),
@@ -268,7 +292,7 @@ impl SpeakerState<'_> {
     }
 
     /// The object without its status, and with nothing but its status: they are written apart.
-    pub(crate) fn manifests(&self, networks: &[NodeNetwork]) -> (Value, Value) {
+    pub(crate) fn manifests(&self, state: &NodeState) -> (Value, Value) {
         let head = || {
             json!({
                 "apiVersion": "metallb.io/v1beta1",
@@ -284,9 +308,30 @@ impl SpeakerState<'_> {
         if let Some(pod) = self.pod {
             main["metadata"]["ownerReferences"] = json!([owner(pod)]);
         }
-        status["status"] = json!({"networks": networks});
+        status["status"] = json!({});
+        if let Some(networks) = &state.networks {
+            status["status"]["networks"] = json!(networks);
+        }
+        if !state.findings.is_empty() {
+            status["status"]["findings"] = state.findings.iter().map(finding).collect();
+        }
         (main, status)
     }
+}
+
+fn finding((since, finding): &(Timestamp, Finding)) -> Value {
+    let Finding { service, address, interface, reason, announced, replaceable, message } = finding.clone();
+    json!(AddressFinding {
+        namespace: service.namespace.to_string(),
+        name: service.name.to_string(),
+        address: address.to_string(),
+        interface,
+        reason: reason.code().into(),
+        announced,
+        replaceable,
+        message,
+        since: Time(*since),
+    })
 }
 
 fn owner(pod: &Pod) -> Value {

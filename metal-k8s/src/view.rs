@@ -7,10 +7,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_core::{
-    name::{ObjectKey, PoolName},
+    finding::Finding,
+    name::{NodeName, ObjectKey, PoolName},
     request::Request,
     selector::Labels,
     sharing::{Backend, Port, Protocol, Sharing},
+    speaker::Reason,
     view::{
         Condition, Created, Endpoint, EndpointSlice, Family, FamilyPolicy, Network, Node, Scope, Service,
         TrafficPolicy, Version,
@@ -25,6 +27,10 @@ use crate::{
 
 /// The condition of a Service that says whether it has its addresses.
 pub(crate) const ASSIGNED: &str = "Assigned";
+/// The condition of a Service that says what keeps its addresses from being announced, or is odd about that.
+pub(crate) const ANNOUNCED: &str = "Announced";
+/// The names of the `ConfigurationState` objects of speakers begin with this; the rest is that of the node.
+const SPEAKER_PREFIX: &str = "speaker-";
 /// The namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 /// The label of an EndpointSlice that names its Service.
@@ -60,6 +66,7 @@ pub(crate) fn service(raw: raw::Service, options: &Options) -> Service {
         assigned: assigned(&status),
         assigned_from: assigned_from(annotations),
         pool_labels: pool_labels(annotations),
+        announced: condition(&status, ANNOUNCED).map(told),
         families: Vec::new(),
         ..Service::default()
     };
@@ -80,11 +87,7 @@ pub(crate) fn service(raw: raw::Service, options: &Options) -> Service {
         sharing: sharing(annotations, &spec, traffic_policy),
         reassigns: annotations.and_then(|all| all.get(annotation::REASSIGN_POLICY)).map(String::as_str)
             == Some("Immediate"),
-        condition: assigned_condition(&status).map(|condition| Condition {
-            status: condition.status == "True",
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
-        }),
+        condition: condition(&status, ASSIGNED).map(told),
         written_by: written_by.map(Arc::from),
         labels: metadata.labels.unwrap_or_default(),
         ..announced
@@ -107,9 +110,17 @@ fn pool_labels(annotations: Option<&BTreeMap<String, String>>) -> Option<Labels>
     serde_json::from_str(annotations?.get(annotation::POOL_LABELS)?).ok()
 }
 
-/// The condition `Assigned` of a Service.
-pub(crate) fn assigned_condition(status: &raw::ServiceStatus) -> Option<&raw::Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == ASSIGNED)
+/// The condition of a Service of this type.
+pub(crate) fn condition<'a>(status: &'a raw::ServiceStatus, type_: &str) -> Option<&'a raw::Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn told(condition: &raw::Condition) -> Condition {
+    Condition {
+        status: condition.status == "True",
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+    }
 }
 
 /// How a Service wants to share its addresses.
@@ -170,15 +181,32 @@ pub(crate) fn node(raw: raw::Node, role: &Role) -> Node {
     }
 }
 
-/// What a speaker says about the networks of its node. What cannot be read is as good as absent.
-pub(crate) fn network(networks: &[crd::NodeNetwork]) -> Network {
-    let mut network = Network::default();
-    for entry in networks {
+/// What a speaker says about its node. What cannot be read is as good as absent.
+pub(crate) fn network(raw: &raw::ConfigurationState) -> Network {
+    let name = raw.metadata.name.as_deref().unwrap_or_default();
+    let mut network = Network {
+        speaker: name.strip_prefix(SPEAKER_PREFIX).map(NodeName::from),
+        findings: raw.status.findings.iter().filter_map(finding).collect(),
+        ..Network::default()
+    };
+    for entry in &raw.status.networks {
         network.addresses.extend(entry.addresses.iter().filter_map(|text| text.parse::<IpAddr>().ok()));
         network.subnets.extend(entry.subnets.iter().filter_map(|text| text.parse::<ipnet::IpNet>().ok()));
         network.gateways.extend(entry.gateways.iter().filter_map(|text| text.parse::<IpAddr>().ok()));
     }
     network
+}
+
+fn finding(entry: &crd::AddressFinding) -> Option<Finding> {
+    Some(Finding {
+        service: ObjectKey::new(&entry.namespace, &entry.name),
+        address: entry.address.parse().ok()?,
+        interface: entry.interface.clone(),
+        reason: Reason::from_code(&entry.reason)?,
+        announced: entry.announced,
+        replaceable: entry.replaceable,
+        message: entry.message.clone(),
+    })
 }
 
 fn scope(spec: &raw::ServiceSpec, class: Option<&str>) -> Scope {

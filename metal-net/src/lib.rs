@@ -52,6 +52,7 @@ pub mod packet;
 pub mod poll;
 pub mod priority;
 pub mod process;
+pub mod sysctl;
 
 mod socket;
 

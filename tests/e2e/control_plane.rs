@@ -92,7 +92,7 @@ impl ControlPlane {
             format!("--advertise-address={MANAGEMENT}"),
             "--secure-port=6443".to_owned(),
             format!("--cert-dir={}", path("certificates")),
-            "--service-cluster-ip-range=10.96.0.0/12".to_owned(),
+            "--service-cluster-ip-range=10.96.0.0/12,fd00:96::/108".to_owned(),
             "--allow-privileged".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!("--service-account-key-file={}", path("sa.key")),

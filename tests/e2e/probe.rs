@@ -1,4 +1,5 @@
-//! What the client on the LAN sees: pages, the neighbour entry behind an address, who answers ARP.
+//! What the client on the LAN sees: pages, the neighbour entry behind an address, who answers for it: ARP for an IPv4
+//! address, Neighbour Discovery for an IPv6 one.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,10 @@ pub(crate) struct Page {
 /// Fetches a page with `curl` in the client's namespace. Fails unless the status is 200 and the text is
 /// a Pod's own, with the node from which the request came.
 pub(crate) fn get(address: &str, port: u16) -> Result<Page, String> {
-    let url = format!("http://{address}:{port}/");
+    let url = match is_v6(address) {
+        true => format!("http://[{address}]:{port}/"),
+        false => format!("http://{address}:{port}/"),
+    };
     // A packet that comes before kube-proxy knows the Service spoils its connection, not the next one.
     let patience = ["--connect-timeout", "1", "--max-time", "2"];
     let options = ["-sS", "--noproxy", "*", "-w", "status=%{http_code}", &url];
@@ -65,19 +69,33 @@ pub(crate) fn forget(address: &str) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The nodes that answer a broadcast ARP request of the client within one second.
+/// The nodes that answer the client's question for an address, asked of everybody, within one second.
 pub(crate) fn answering(address: &str) -> BTreeSet<String> {
-    // It exits with 1 when nobody answers, and prints so.
-    let options = ["netns", "exec", CLIENT, "arping", "-b", "-w", "1", "-I", "eth0", address];
-    let printed = run("ip", &options).unwrap_or_else(|nobody| nobody);
+    let options: &[&str] = match is_v6(address) {
+        true => &["ndisc6", "-m", "-r", "1", "-w", "1000", address, "eth0"],
+        false => &["arping", "-b", "-w", "1", "-I", "eth0", address],
+    };
+    asked(options).into_iter().collect()
+}
+
+/// Who answers the client's next question for an address, at once; nobody after one second.
+pub(crate) fn first_answer(address: &str) -> Option<String> {
+    let options: &[&str] = match is_v6(address) {
+        true => &["ndisc6", "-1", "-r", "1", "-w", "1000", address, "eth0"],
+        false => &["arping", "-c", "1", "-w", "1", "-I", "eth0", address],
+    };
+    asked(options).into_iter().next()
+}
+
+/// The nodes that a program of the client hears answers from. It fails when it hears none, and prints so.
+fn asked(program: &[&str]) -> Vec<String> {
+    let words = [&["netns", "exec", CLIENT], program].concat();
+    let printed = run("ip", &words).unwrap_or_else(|nobody| nobody);
     macs(&printed).into_iter().map(|mac| node_of_mac(&mac).map_or(mac.clone(), str::to_owned)).collect()
 }
 
-/// Who answers the next ARP request of the client, at once; nobody after one second.
-pub(crate) fn first_answer(address: &str) -> Option<String> {
-    let options = ["netns", "exec", CLIENT, "arping", "-c", "1", "-w", "1", "-I", "eth0", address];
-    let printed = run("ip", &options).unwrap_or_else(|nobody| nobody);
-    macs(&printed).into_iter().next().map(|mac| node_of_mac(&mac).map_or(mac.clone(), str::to_owned))
+fn is_v6(address: &str) -> bool {
+    address.contains(':')
 }
 
 /// Every MAC address in a text, in lower case.

@@ -10,6 +10,9 @@
 //!  lan          bridge lan ── eth0 .1 of every prefix: client
 //! ```
 //!
+//! All but the API server has IPv6 as well, with addresses that end in the same digits: fd00:20::/64 is the management
+//! network, fd00:1::/64 the LAN.
+//!
 //! The management network is apart, so that a node's LAN link can fail alone; it also carries what
 //! the nodes send to Pods of other nodes. All links look alike to the daemons: beacons run on both.
 
@@ -29,6 +32,9 @@ const SWITCH: &str = "lan";
 /// What is on-link on the LAN: the client must reach every pool without a router.
 const PREFIXES: [&str; 3] = ["192.168.1", "172.42.42", "10.244.244"];
 
+/// The same for IPv6.
+const PREFIX_V6: &str = "fd00:1";
+
 /// A Pod: an nginx process in a namespace of its own.
 pub(crate) struct Pod {
     /// Its name, which it also serves.
@@ -37,12 +43,14 @@ pub(crate) struct Pod {
     pub(crate) node: &'static str,
     /// Its address.
     pub(crate) address: &'static str,
+    /// Its IPv6 address.
+    pub(crate) address_v6: &'static str,
 }
 
 /// The Pods, on different nodes; n3 has none.
 pub(crate) const PODS: [Pod; 2] = [
-    Pod { name: "pod-1", node: "n1", address: "10.244.1.10" },
-    Pod { name: "pod-2", node: "n2", address: "10.244.2.10" },
+    Pod { name: "pod-1", node: "n1", address: "10.244.1.10", address_v6: "fd00:244:1::10" },
+    Pod { name: "pod-2", node: "n2", address: "10.244.2.10", address_v6: "fd00:244:2::10" },
 ];
 
 /// How a node's LAN link fails.
@@ -73,6 +81,7 @@ impl Rack {
         attach_to_lan(CLIENT, 1);
         for (number, node) in (11..).zip(NODES) {
             sysctl(node, "net.ipv4.ip_forward", 1);
+            sysctl(node, "net.ipv6.conf.all.forwarding", 1);
             for setting in ["all", "default"] {
                 // The kernel answers ARP only for addresses of the asked interface.
                 sysctl(node, &format!("net.ipv4.conf.{setting}.arp_ignore"), 1);
@@ -83,6 +92,7 @@ impl Rack {
             ip(&format!("link set mgmt-{node} master mgmt up"));
             ip(&format!("-n {node} address add {}/24 dev mgmt0", management_address(node)));
             ip(&format!("-n {node} link set mgmt0 up"));
+            ip(&format!("-n {node} address add {}/64 dev mgmt0 nodad", management_address_v6(node)));
         }
         let pods = PODS.iter().map(|pod| start_pod(directory, pod)).collect();
         Self { pods }
@@ -114,6 +124,11 @@ pub(crate) fn management_address(node: &str) -> String {
     format!("172.20.0.{}", 11 + index(node))
 }
 
+/// A node's IPv6 address there.
+fn management_address_v6(node: &str) -> String {
+    format!("fd00:20::{}", 11 + index(node))
+}
+
 /// The MAC address of a node's LAN link.
 pub(crate) fn mac(node: &str) -> String {
     format!("02:00:00:00:00:{}", 11 + index(node))
@@ -127,8 +142,10 @@ pub(crate) fn node_of_mac(address: &str) -> Option<&'static str> {
 /// The node from which a Pod sees a forwarded request come: kube-proxy masquerades it with the
 /// forwarding node's address on the link that leads to the Pod.
 pub(crate) fn node_of_source(address: &str) -> Option<&'static str> {
-    let local = PODS.iter().find(|pod| gateway(pod) == address).map(|pod| pod.node);
-    local.or_else(|| NODES.into_iter().find(|node| management_address(node) == address))
+    let is_gateway = |pod: &&Pod| gateway(pod) == address || gateway_v6(pod) == address;
+    let local = PODS.iter().find(is_gateway).map(|pod| pod.node);
+    let is_own = |node: &&str| management_address(node) == address || management_address_v6(node) == address;
+    local.or_else(|| NODES.into_iter().find(is_own))
 }
 
 fn index(node: &str) -> usize {
@@ -140,9 +157,14 @@ fn gateway(pod: &Pod) -> String {
     format!("{prefix}.1")
 }
 
+fn gateway_v6(pod: &Pod) -> String {
+    let (prefix, _) = pod.address_v6.rsplit_once(':').expect("an IPv6 address");
+    format!("{prefix}:1")
+}
+
 fn start_pod(directory: &Path, pod: &Pod) -> Process {
-    let Pod { name, node, address } = pod;
-    let gateway = gateway(pod);
+    let Pod { name, node, address, address_v6 } = pod;
+    let (gateway, gateway_v6) = (gateway(pod), gateway_v6(pod));
     // As Calico names it, so that the speaker leaves it alone.
     let link = name.replace("pod-", "cali");
     ip(&format!("-n {node} link add {link} type veth peer name eth0 netns {name}"));
@@ -151,8 +173,12 @@ fn start_pod(directory: &Path, pod: &Pod) -> Process {
     ip(&format!("-n {name} address add {address}/24 dev eth0"));
     ip(&format!("-n {name} link set eth0 up"));
     ip(&format!("-n {name} route add default via {gateway}"));
+    ip(&format!("-n {node} address add {gateway_v6}/64 dev {link} nodad"));
+    ip(&format!("-n {name} address add {address_v6}/64 dev eth0 nodad"));
+    ip(&format!("-n {name} route add default via {gateway_v6}"));
     for other in NODES.into_iter().filter(|other| other != node) {
         ip(&format!("-n {other} route add {address}/32 via {}", management_address(node)));
+        ip(&format!("-n {other} route add {address_v6}/128 via {}", management_address_v6(node)));
     }
     let home = directory.join(name);
     std::fs::create_dir(&home).expect("a directory for a Pod");
@@ -164,6 +190,7 @@ fn start_pod(directory: &Path, pod: &Pod) -> Process {
              access_log off;
              server {{
                  listen 80;
+                 listen [::]:80;
                  location / {{
                      default_type text/plain;
                      return 200 \"pod={name} source=$remote_addr\\n\";
@@ -187,6 +214,7 @@ fn attach_to_lan(namespace: &str, number: u8) {
         ip(&format!("-n {namespace} address add {prefix}.{number}/24 dev eth0"));
     }
     ip(&format!("-n {namespace} link set eth0 up"));
+    ip(&format!("-n {namespace} address add {PREFIX_V6}::{number}/64 dev eth0 nodad"));
 }
 
 fn bridge(namespace: Option<&str>, name: &str) {

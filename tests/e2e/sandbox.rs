@@ -14,8 +14,8 @@ const INSIDE: &str = "METAL_E2E_TOOLS";
 static LOGS: OnceLock<PathBuf> = OnceLock::new();
 
 /// The programs that the rack is made of; `scripts/setup` installs them.
-const PROGRAMS: [&str; 9] =
-    ["arping", "curl", "ip", "mount", "nft", "nginx", "openssl", "setpriv", "unshare"];
+const PROGRAMS: [&str; 10] =
+    ["arping", "curl", "ip", "mount", "ndisc6", "nft", "nginx", "openssl", "setpriv", "unshare"];
 
 /// Re-executes the process in a sandbox; there, returns the directory with etcd and its companions.
 pub(crate) fn enter() -> Result<PathBuf, String> {

@@ -9,7 +9,7 @@ use crate::api::Client;
 use crate::control_plane::{ADMIN, ControlPlane};
 use crate::daemons::{CONTROLLER, Daemons, SPEAKER};
 use crate::probe::{self, Served};
-use crate::rack::{NODES, PODS, Rack, management_address};
+use crate::rack::{NODES, PODS, Pod, Rack, management_address};
 use metal_tests::process::tail;
 use metal_tests::wait::{ensure, wait_for};
 
@@ -73,32 +73,16 @@ impl World {
     /// controller would make for it.
     #[track_caller]
     pub(crate) fn create_service(&mut self, name: &str, port: u16, pods: &[&str]) {
-        let known = PODS.iter().filter(|pod| pods.contains(&pod.name));
-        let endpoints: String = known
-            .map(|pod| {
-                format!(
-                    "- {{addresses: [{}], nodeName: {}, conditions: {{ready: true}}}}\n",
-                    pod.address, pod.node
-                )
-            })
-            .collect();
-        self.client.apply(&format!(
-            "\
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}, namespace: default}}
-spec:
-  type: LoadBalancer
-  ports: [{{name: http, port: {port}, targetPort: 80}}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: {name}, namespace: default, labels: {{kubernetes.io/service-name: {name}}}}}
-addressType: IPv4
-ports: [{{name: http, port: 80}}]
-endpoints:
-{endpoints}"
-        ));
+        self.client.apply(&service(name, "", port));
+        self.client.apply(&slice(name, name, "IPv4", pods, |pod| pod.address));
+    }
+
+    /// The same for a Service that needs an address of each family.
+    #[track_caller]
+    pub(crate) fn create_dual_stack_service(&mut self, name: &str, port: u16, pods: &[&str]) {
+        self.client.apply(&service(name, "ipFamilyPolicy: RequireDualStack", port));
+        self.client.apply(&slice(name, name, "IPv4", pods, |pod| pod.address));
+        self.client.apply(&slice(&format!("{name}-v6"), name, "IPv6", pods, |pod| pod.address_v6));
     }
 
     /// Deletes a Service and its EndpointSlice.
@@ -120,25 +104,33 @@ endpoints:
     /// Waits until a Service has exactly this address.
     #[track_caller]
     pub(crate) fn await_address(&self, name: &str, address: &str) {
-        wait_for(&format!("Service {name} to get {address}"), SOON, || {
+        self.await_addresses(name, &[address]);
+    }
+
+    /// Waits until a Service has exactly these addresses.
+    #[track_caller]
+    pub(crate) fn await_addresses(&self, name: &str, expected: &[&str]) {
+        wait_for(&format!("Service {name} to get {}", expected.join(" and ")), SOON, || {
             let addresses = self.addresses(name);
-            ensure(addresses == [address], || format!("its addresses are {addresses:?}"))
+            ensure(addresses == expected, || format!("its addresses are {addresses:?}"))
         });
     }
 
-    /// Waits until a Service answers on the LAN while one node alone answers ARP for its address, and
-    /// returns who served.
+    /// Waits until a Service answers on the LAN while one node alone answers for its address, and returns who
+    /// served.
     #[track_caller]
     pub(crate) fn await_answer(&self, address: &str, port: u16) -> Served {
-        wait_for(&format!("HTTP from {address}:{port} by its only owner"), SOON, || {
+        wait_for(&format!("HTTP from {address} port {port} by its only owner"), SOON, || {
             let served = probe::fetch(address, port)?;
             let answering = probe::answering(address);
-            ensure(answering.iter().eq([served.node]), || format!("{answering:?} answer ARP, {served:?}"))?;
+            ensure(answering.iter().eq([served.node]), || {
+                format!("{answering:?} answer for it, {served:?}")
+            })?;
             Ok(served)
         })
     }
 
-    /// Waits until a Service answers on the LAN, whoever answers ARP for its address.
+    /// Waits until a Service answers on the LAN, whoever answers for its address.
     #[track_caller]
     pub(crate) fn await_served(&self, address: &str, port: u16) {
         wait_for(&format!("HTTP from {address}:{port}"), SOON, || probe::get(address, port).map(drop));
@@ -216,13 +208,19 @@ data:
     /// Creates an IPAddressPool of one range.
     #[track_caller]
     pub(crate) fn create_pool(&mut self, name: &str, range: &str) {
+        self.create_pool_of(name, &[range]);
+    }
+
+    /// Creates an IPAddressPool of several ranges.
+    #[track_caller]
+    pub(crate) fn create_pool_of(&mut self, name: &str, ranges: &[&str]) {
         self.client.apply(&format!(
             "\
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
 metadata: {{name: {name}, namespace: {SYSTEM}}}
 spec:
-  addresses: ['{range}']
+  addresses: {ranges:?}
 "
         ));
     }
@@ -240,6 +238,47 @@ spec:
 "
         ));
     }
+}
+
+fn service(name: &str, families: &str, port: u16) -> String {
+    format!(
+        "\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: default}}
+spec:
+  type: LoadBalancer
+  ports: [{{name: http, port: {port}, targetPort: 80}}]
+  {families}
+"
+    )
+}
+
+/// An EndpointSlice of a Service.
+fn slice(
+    name: &str,
+    service: &str,
+    family: &str,
+    pods: &[&str],
+    address: fn(&Pod) -> &'static str,
+) -> String {
+    let known = PODS.iter().filter(|pod| pods.contains(&pod.name));
+    let endpoints: String = known
+        .map(|pod| {
+            let Pod { node, .. } = pod;
+            format!("- {{addresses: ['{}'], nodeName: {node}, conditions: {{ready: true}}}}\n", address(pod))
+        })
+        .collect();
+    format!(
+        "\
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}, namespace: default, labels: {{kubernetes.io/service-name: {service}}}}}
+addressType: {family}
+ports: [{{name: http, port: 80}}]
+endpoints:
+{endpoints}"
+    )
 }
 
 fn node_object(node: &str) -> String {

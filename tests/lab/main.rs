@@ -88,6 +88,15 @@ fn a_bench_without_rights_says_what_it_could_not_measure() {
 }
 
 #[test]
+fn ipv4_alone_is_enough() {
+    let output = lab(&["--ipv4-only", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = report(&output);
+    assert!(report["runs"][0]["ipv6"].is_null(), "{report}");
+    assert_eq!(report["services"][0]["addresses"].as_array().map(Vec::len), Some(1), "{report}");
+}
+
+#[test]
 fn a_wrong_flag_is_a_usage_error() {
     let output = lab(&["--fail", "everything"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
@@ -102,9 +111,18 @@ fn failover(cause: &str) {
     for fetched in report["http"].as_array().expect("fetches") {
         assert_eq!(fetched["status"], 200, "{report}");
     }
+    for service in report["services"].as_array().expect("Services") {
+        assert_eq!(service["addresses"].as_array().map(Vec::len), Some(2), "one of each family: {report}");
+    }
     let runs = report["runs"].as_array().expect("runs");
     assert_eq!(runs.len(), RUNS, "{report}");
-    for run in runs {
+    for (number, run) in runs.iter().enumerate() {
+        let ipv6 = &run["ipv6"];
+        assert!(ipv6["to"].is_string(), "nobody has the IPv6 address: {run}");
+        // Both addresses want the same nodes, so from the first failure on they are together.
+        if number > 0 {
+            assert_eq!((&ipv6["from"], &ipv6["to"]), (&run["from"], &run["to"]), "{run}");
+        }
         assert_eq!(run["cause"], cause, "{run}");
         assert!(run["to"].is_string() && run["to"] != run["from"], "no takeover: {run}");
         assert_eq!(run["max_macs"], 1, "two nodes answered one request: {run}");

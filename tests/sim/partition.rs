@@ -35,7 +35,7 @@ fn the_survivor_announces_again() {
     let survivor = lan.owner(ip(1));
     let said = &lan.station(survivor).said;
     let repeats =
-        |(at, output): &&(_, Output)| *at > healed && matches!(output, Output::Own { owned: true, .. });
+        |(at, output): &&(_, Output)| *at > healed && matches!(output, Output::Own { duty: Some(_), .. });
     assert!(said.iter().filter(repeats).count() >= 1, "{said:?}");
 }
 

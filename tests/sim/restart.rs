@@ -31,7 +31,7 @@ fn stopping_alone_ends_at_once() {
     lan.tell(0, Input::Stop);
     assert!(lan.station(0).stopped);
     let said = &lan.station(0).said;
-    let silent = said.iter().any(|(_, output)| matches!(output, Output::Own { owned: false, .. }));
+    let silent = said.iter().any(|(_, output)| matches!(output, Output::Own { duty: None, .. }));
     assert!(silent, "{said:?}");
 }
 

@@ -80,6 +80,10 @@ pub(crate) struct LabArgs {
     #[arg(long)]
     pub(crate) keep: bool,
 
+    /// Leave IPv6 out, as on a machine whose kernel has none
+    #[arg(long)]
+    pub(crate) ipv4_only: bool,
+
     /// Where metal-controller and metal-speaker are [default: beside metalctl]
     #[arg(long, value_name = "DIR")]
     pub(crate) bin_dir: Option<PathBuf>,
@@ -179,17 +183,19 @@ mod tests {
         let arguments = lab("").unwrap();
         assert_eq!((arguments.nodes, arguments.runs), (3, 1));
         assert_eq!((arguments.fail, arguments.output), (Fail::Kill, Output::Text));
-        assert!(!arguments.keep && arguments.manifests.is_none() && arguments.bin_dir.is_none());
+        assert!(!arguments.keep && !arguments.ipv4_only);
+        assert!(arguments.manifests.is_none() && arguments.bin_dir.is_none());
     }
 
     #[test]
     fn every_flag() {
-        let arguments =
-            lab("--nodes 5 -f own --fail link --runs 20 --output json --keep --bin-dir bin --verbose")
-                .unwrap();
+        let arguments = lab(
+            "--nodes 5 -f own --fail link --runs 20 --output json --keep --ipv4-only --bin-dir bin --verbose",
+        )
+        .unwrap();
         assert_eq!((arguments.nodes, arguments.runs), (5, 20));
         assert_eq!((arguments.fail, arguments.output), (Fail::Link, Output::Json));
-        assert!(arguments.keep && arguments.verbose);
+        assert!(arguments.keep && arguments.ipv4_only && arguments.verbose);
         assert_eq!(arguments.manifests, Some("own".into()));
         assert_eq!(arguments.bin_dir, Some("bin".into()));
         assert_eq!(lab("--fail none").unwrap().fail, Fail::None);

@@ -4,8 +4,9 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use metal_core::{
+    Instant,
     name::NodeName,
-    speaker::{Input, Setup},
+    speaker::{Found, Input, Setup},
 };
 use metal_daemon::{Clock, Readiness, serve, terminated};
 use metal_k8s::{Change, Pod, Role, Sink};
@@ -52,11 +53,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         )
         .await?;
     }
-    let mut lan = spawn(setup(node)?, clock, args.fast_path, lan_orders, lan_reports)?;
+    let mut lan = spawn(setup(node.clone())?, clock, args.fast_path, lan_orders, lan_reports)?;
     let (mut changes, sink) = backend.start(None)?;
     let mut key = tokio::spawn(async move { backend.beacon_key().await });
     let mut missing = Missing { list: true, key: true };
-    let mut outbox = Outbox { sink, metrics };
+    let mut outbox = Outbox { sink, metrics, node, epoch: clock.epoch() };
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -176,6 +177,9 @@ async fn count(metrics: Metrics, orders: mpsc::Sender<Order>) {
 struct Outbox {
     sink: Sink,
     metrics: Metrics,
+    node: NodeName,
+    /// The wall clock at the origin of the machine's, in microseconds since 1970.
+    epoch: u64,
 }
 
 impl Outbox {
@@ -196,12 +200,15 @@ impl Outbox {
                 }
                 self.metrics.refused(object, !refusals.is_empty());
             }
-            Report::Conflict { link, address, mac } => {
-                let [a, b, c, d, e, f] = mac;
-                warn!(
-                    "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} on {link} claims {address}, which this node \
-                     answers for: look for a host that has the address configured"
-                );
+            Report::Findings(found) => {
+                let since = |at: Instant| self.epoch.saturating_add(at.as_micros()) / 1_000_000;
+                let told =
+                    |found: Found| (i64::try_from(since(found.since)).unwrap_or(i64::MAX), found.finding);
+                self.sink.findings(found.into_iter().map(told).collect());
+            }
+            Report::NodeEvent(event) => {
+                debug!("event {} about node {}: {}", event.reason, self.node, event.message);
+                self.sink.node_event(&self.node, event);
             }
             Report::Networks(networks) => self.sink.networks(networks),
             Report::Note(note) => info!("{note}"),

@@ -13,10 +13,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use metal_arp::announcer::Duty;
+use metal_arp::announcer;
 use metal_core::{
     Instant, Machine,
-    speaker::{Input, Output, Setup, Speaker},
+    speaker::{Duty, Input, Output, Setup, Speaker},
     view::{Link, LinkIndex},
 };
 use metal_daemon::Clock;
@@ -34,6 +34,7 @@ use crate::{
     networks::Networks,
     packet::{self, News, Packets},
     report::{Counters, Report},
+    sysctls,
 };
 
 /// What the rest of the process tells the LAN thread.
@@ -76,6 +77,7 @@ async fn serve(
     spawn_local(watch_links(Rc::clone(&lan), links));
     let gateways = GatewayMonitor::open().context("cannot watch the routes through netlink")?;
     spawn_local(watch_gateways(Rc::clone(&lan), gateways));
+    spawn_local(watch_sysctls(Rc::clone(&lan)));
     loop {
         lan.turn();
         if lan.stopped.get() {
@@ -129,6 +131,18 @@ async fn watch_gateways(lan: Rc<Lan>, mut gateways: GatewayMonitor) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
+    }
+}
+
+async fn watch_sysctls(lan: Rc<Lan>) {
+    loop {
+        let links: Vec<_> = {
+            let speaker = lan.speaker.borrow();
+            speaker.links().map(|(link, name, _)| (link, name.to_owned())).collect()
+        };
+        sysctls::read(links.into_iter()).into_iter().for_each(|input| lan.input(input));
+        lan.moved.notify_one();
+        tokio::time::sleep(sysctls::PAUSE).await;
     }
 }
 
@@ -211,20 +225,14 @@ impl Lan {
         }
     }
 
+    /// Tells the speaker what the announcer has noticed.
     fn news(&self, news: News) {
-        match news {
+        self.input(match news {
             News::Conflict { link, address, mac, announced } => {
-                let link = self.link_name(link);
-                debug!(
-                    "somebody else has {address} on {link}, which is {}",
-                    if announced { "ours" } else { "asked for" }
-                );
-                self.report(Report::Conflict { link, address, mac });
+                Input::Conflict { link, address, mac, announced }
             }
-            News::ConflictOver { link, address } => {
-                debug!("nobody else has {address} on {} any more", self.link_name(link));
-            }
-        }
+            News::ConflictOver { link, address } => Input::ConflictOver { link, address },
+        });
     }
 
     fn input(&self, input: Input<'_>) {
@@ -245,12 +253,6 @@ impl Lan {
         let mac = link.as_ref().filter(|link| link.is_running()).map(|link| link.mac);
         self.packets.borrow_mut().order(packet::Order::Link { link: index, mac });
         self.input(Input::Link(index, link));
-    }
-
-    fn link_name(&self, index: LinkIndex) -> String {
-        let speaker = self.speaker.borrow();
-        let name = speaker.links().find(|(other, ..)| *other == index).map(|(_, name, _)| name.to_owned());
-        name.unwrap_or_else(|| format!("interface {index}"))
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -293,10 +295,15 @@ impl Lan {
                 self.sockets.borrow_mut().remove(&link);
             }
             Output::Send { link, frame } => self.send(link, &frame),
-            Output::Own { link, address, owned } => {
-                let duty = owned.then(Duty::default);
+            Output::Own { link, address, duty } => {
+                let duty = duty.map(|Duty { probe, refresh }| announcer::Duty { probe, refresh });
                 self.packets.borrow_mut().order(packet::Order::Own { link, address, duty });
             }
+            Output::Defend { link, address } => {
+                self.packets.borrow_mut().order(packet::Order::Defend { link, address });
+            }
+            Output::Findings(found) => self.report(Report::Findings(found)),
+            Output::NodeEvent(event) => self.report(Report::NodeEvent(event)),
             Output::Status { service, status } => self.report(Report::Status { service, status }),
             Output::Event { service, event } => self.report(Report::Event { service, event }),
             Output::Verdict { object, refusals } => self.report(Report::Verdict { object, refusals }),

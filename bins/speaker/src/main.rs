@@ -6,6 +6,7 @@ mod metrics;
 mod networks;
 mod packet;
 mod report;
+mod sysctls;
 
 use std::{path::PathBuf, process::ExitCode};
 

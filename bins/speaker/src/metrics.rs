@@ -28,6 +28,9 @@ pub(crate) struct Metrics {
     gratuitous: IntCounterVec,
     members: IntGaugeVec,
     beacons: IntCounterVec,
+    conflicts: IntCounterVec,
+    findings: IntGaugeVec,
+    ignored: IntCounterVec,
     node: NodeName,
     shown: Arc<Mutex<Shown>>,
 }
@@ -82,6 +85,22 @@ impl Metrics {
                 "Frames between speakers, by what became of them",
                 &["result"],
             )?,
+            conflicts: counters(
+                "metal_speaker_conflicts_total",
+                "Times that a host which is no node of this cluster had an address of this node, at most once a second \
+                 for each address",
+                &["interface"],
+            )?,
+            findings: gauges(
+                "metal_speaker_findings",
+                "Addresses of Services with something odd about them, by what it is",
+                &["reason"],
+            )?,
+            ignored: counters(
+                "metal_speaker_frames_ignored_total",
+                "ARP and Neighbour Discovery frames that were not answered, by the reason",
+                &["reason"],
+            )?,
             node,
             shown: Arc::default(),
             registry,
@@ -135,10 +154,22 @@ impl Metrics {
         for (interface, members) in &counters.members {
             self.members.with_label_values(&[interface]).set(i64::try_from(*members).unwrap_or(i64::MAX));
         }
-        for (result, count) in &counters.beacons {
-            let metric = self.beacons.with_label_values(&[result]);
-            metric.inc_by(since(metric.get(), *count));
+        let conflicts = counters.conflicts.iter().map(|(link, count)| (link.as_str(), *count));
+        raise(&self.conflicts, conflicts);
+        raise(&self.beacons, counters.beacons.iter().copied());
+        raise(&self.ignored, counters.ignored.iter().copied());
+        self.findings.reset();
+        for (reason, count) in &counters.findings {
+            self.findings.with_label_values(&[reason]).set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
+    }
+}
+
+/// Brings counters with one label to where they stand now.
+fn raise<'a>(metric: &IntCounterVec, counts: impl Iterator<Item = (&'a str, u64)>) {
+    for (label, count) in counts {
+        let metric = metric.with_label_values(&[label]);
+        metric.inc_by(since(metric.get(), count));
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) enum Order {
     Close { link: LinkIndex },
     /// Answer for an address, or fall silent; see [`Input::Own`].
     Own { link: LinkIndex, address: IpAddr, duty: Option<Duty> },
+    /// Tell everybody again; see [`Input::Defend`].
+    Defend { link: LinkIndex, address: IpAddr },
     /// Add what has been done for each address to these counters, and send them.
     Count { counters: Counters, reply: oneshot::Sender<Counters> },
     /// End.
@@ -254,6 +256,7 @@ impl Answerer {
                 Order::Open { link, expiry } => self.open(link, expiry),
                 Order::Close { link } => drop(self.links.remove(&link)),
                 Order::Own { link, address, duty } => self.tell_machine(Input::Own { link, address, duty }),
+                Order::Defend { link, address } => self.tell_machine(Input::Defend { link, address }),
                 Order::Count { counters, reply } => self.count(counters, reply),
                 Order::Stop => stop = true,
             }

@@ -11,8 +11,7 @@ use metal_core::{
     event::Event,
     membership::beacon::Kind,
     name::ObjectKey,
-    speaker::{Speaker, Status},
-    view::Mac,
+    speaker::{Found, Speaker, Status},
 };
 use metal_k8s::crd::NodeNetwork;
 
@@ -24,8 +23,10 @@ pub(crate) enum Report {
     Event { service: ObjectKey, event: Event },
     /// Whether a configuration object is in force.
     Verdict { object: ObjectRef, refusals: Vec<Refusal> },
-    /// A stranger answers for an address of ours.
-    Conflict { link: String, address: IpAddr, mac: Mac },
+    /// What is odd about addresses here, in place of what was said before.
+    Findings(Vec<Found>),
+    /// Tell the user about this node.
+    NodeEvent(Event),
     /// The networks that the node is in.
     Networks(Vec<NodeNetwork>),
     /// A change of state, for the log.
@@ -41,6 +42,12 @@ pub(crate) struct Counters {
     pub(crate) members: BTreeMap<String, usize>,
     /// Frames between speakers, by what became of them.
     pub(crate) beacons: Vec<(&'static str, u64)>,
+    /// How often strangers had addresses of ours, by interface.
+    pub(crate) conflicts: BTreeMap<String, u64>,
+    /// What is odd about addresses, by reason.
+    pub(crate) findings: Vec<(&'static str, usize)>,
+    /// ARP and Neighbour Discovery frames that were not answered, by reason.
+    pub(crate) ignored: Vec<(&'static str, u64)>,
 }
 
 impl Counters {
@@ -61,6 +68,9 @@ impl Counters {
                 .into_iter()
                 .chain(counters.refused().map(|(reason, count)| (reason.name(), count)))
                 .collect(),
+            conflicts: speaker.conflicts().map(|(name, count)| (name.to_owned(), count)).collect(),
+            findings: speaker.findings().into_iter().map(|(reason, count)| (reason.code(), count)).collect(),
+            ignored: Vec::new(),
         }
     }
 
@@ -70,6 +80,7 @@ impl Counters {
             let counted = [counters.requests, counters.responses, counters.gratuitous];
             self.arp.insert(address, counted);
         }
+        self.ignored = announcer.drops().iter().map(|(reason, count)| (reason.as_str(), count)).collect();
     }
 
     /// Adds what the kernel has answered for addresses that are ours.

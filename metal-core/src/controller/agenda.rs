@@ -233,7 +233,11 @@ impl Controller {
                 next = next.into_iter().chain(general).min();
             }
             let next = next?;
-            if self.services.get(&next.1).is_some_and(|record| self.could_use(record, &pool, *family)) {
+            if self
+                .services
+                .get(&next.1)
+                .is_some_and(|record| self.could_use(&next.1, record, &pool, *family))
+            {
                 return Some(next);
             }
             self.agenda.rooms.insert(room.clone(), Some(next));
@@ -249,11 +253,12 @@ impl Controller {
     }
 
     /// Whether a free address of a pool may be what a Service waits for; its namespace has been looked at.
-    fn could_use(&self, record: &Record, pool: &Pool, family: Family) -> bool {
+    fn could_use(&self, key: &ObjectKey, record: &Record, pool: &Pool, family: Family) -> bool {
         let wanted = record.service.request.as_ref().ok().and_then(|request| request.pool.as_ref());
         let has = record.owns.iter().any(|own| {
             Family::of(own.address) == family
                 && self.ipam.is_inside(own.address)
+                && !self.gives_way(key, record, own)
                 && wanted.is_none_or(|wanted| own.pool == *wanted)
         });
         let admits = |allocation: &Allocation| allocation.admits_labels(&record.service.labels);
@@ -290,17 +295,19 @@ fn is_for_everybody(pool: &Pool) -> bool {
 }
 
 impl Record {
-    /// Where a Service has to stand that waits for `reason`.
-    pub(super) fn queues(&self, key: &ObjectKey, reason: &Reason) -> Vec<Queue> {
+    /// Where a Service has to stand that waits for `reason`, or without a reason for another address.
+    pub(super) fn queues(&self, key: &ObjectKey, reason: Option<&Reason>) -> Vec<Queue> {
         let mut queues = alloc::vec![Queue::Of(key.namespace.clone())];
-        if let Reason::AddressInUse { address, .. }
-        | Reason::AddressReserved { address, .. }
-        | Reason::SharingConflict { address, .. } = reason
+        if let Some(
+            Reason::AddressInUse { address, .. }
+            | Reason::AddressReserved { address, .. }
+            | Reason::SharingConflict { address, .. },
+        ) = reason
         {
             queues.push(Queue::Address(*address));
         }
         if let Ok(request) = &self.service.request {
-            if let Reason::QuotaExceeded { pool, .. } = reason
+            if let Some(Reason::QuotaExceeded { pool, .. }) = reason
                 && !request.addresses.is_empty()
             {
                 queues.push(Queue::Quota(pool.clone(), key.namespace.clone()));
@@ -313,12 +320,14 @@ impl Record {
             }
             let lacks_room = matches!(
                 reason,
-                Reason::PoolExhausted(_)
-                    | Reason::FamilyUnavailable(FamilyProblem::NoPool { .. })
-                    | Reason::QuotaExceeded { .. }
-                    | Reason::AddressOutsidePool { .. }
-                    | Reason::AddressConflict { .. }
-                    | Reason::SharingConflict { .. }
+                None | Some(
+                    Reason::PoolExhausted(_)
+                        | Reason::FamilyUnavailable(FamilyProblem::NoPool { .. })
+                        | Reason::QuotaExceeded { .. }
+                        | Reason::AddressOutsidePool { .. }
+                        | Reason::AddressConflict { .. }
+                        | Reason::SharingConflict { .. }
+                )
             );
             if lacks_room {
                 queues.extend(self.owns.iter().map(|own| Queue::Pool(own.pool.clone())));

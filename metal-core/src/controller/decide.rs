@@ -111,14 +111,17 @@ impl Controller {
         let Some(record) = self.services.get_mut(key) else { return };
         let was_ours = record.reason.take().is_some() || !record.owns.is_empty();
         let age = record.age(key);
-        (record.lost, record.orphan, record.contest) = (None, None, None);
+        (record.lost, record.orphan, record.contest, record.announced) = (None, None, None, None);
         let held = record.addresses();
         record.leaving.extend(&held);
         let owns = mem::take(&mut record.owns);
         // What stands on a Service of another class may be that of another MetalLB: leave it alone.
         let shows = shown(&record.service);
         let is_stale = record.service.scope == Scope::NotLoadBalancer
-            && !(shows.pools.is_empty() && shows.condition.is_none() && shows.pool_labels.is_none());
+            && !(shows.pools.is_empty()
+                && shows.condition.is_none()
+                && shows.announced.is_none()
+                && shows.pool_labels.is_none());
         self.agenda.satisfied(&age);
         self.timers.stop(&Timer::Contest(key.clone()));
         self.forget_outside(key, &owns);
@@ -160,11 +163,16 @@ impl Controller {
                     policy: service.family_policy,
                     request,
                 };
-                plan(&self.ipam, &demand, &record.owns, |own| self.is_outside(own) && self.moves(record, own))
+                plan(&self.ipam, &demand, &record.owns, |own| {
+                    self.is_outside(own) && self.moves(record, own) || self.gives_way(key, record, own)
+                })
             }
         };
         match decision {
-            Ok(grant) => self.settle(now, key, grant),
+            Ok(grant) => {
+                self.tell_moves(key, &grant);
+                self.settle(now, key, grant);
+            }
             Err(reason) => self.refuse(now, key, reason),
         }
     }
@@ -312,16 +320,17 @@ impl Controller {
     /// Remembers why a Service does not have all it asks for, and where it stands because of that; says
     /// whether that is news.
     fn wait(&mut self, key: &ObjectKey, reason: Option<&Reason>) -> bool {
+        // Without a reason it may wait for room, to leave an address to a stranger.
+        let waits = reason.is_some() || self.is_squeezed(key);
         let Some(record) = self.services.get_mut(key) else { return false };
         let is_news = record.reason.as_ref() != reason;
         record.reason = reason.cloned();
         let age = record.age(key);
-        match reason {
-            Some(reason) => {
-                let queues = record.queues(key, reason);
-                self.agenda.wait(age, queues);
-            }
-            None => self.agenda.satisfied(&age),
+        if waits {
+            let queues = record.queues(key, reason);
+            self.agenda.wait(age, queues);
+        } else {
+            self.agenda.satisfied(&age);
         }
         is_news
     }

@@ -135,15 +135,25 @@ impl Controller {
     }
 
     /// What an object says about the network of nodes has changed.
-    pub(super) fn reconnect(&mut self, object: ObjectRef, network: Option<Network>) {
-        let before = match network {
-            Some(network) => self.networks.insert(object.clone(), network),
+    pub(super) fn reconnect(&mut self, now: Instant, object: ObjectRef, network: Option<Network>) {
+        let before = match network.clone() {
+            Some(network) => self.networks.insert(object, network),
             None => self.networks.remove(&object),
         };
-        if before.as_ref() == self.networks.get(&object) {
+        if before == network {
             return;
         }
-        let avoided: BTreeSet<_> = self.networks.values().flat_map(avoided).collect();
+        let is_contested = self.find_out(now, before.as_ref(), network.as_ref());
+        let kept = |network: &Option<Network>| network.as_ref().map(avoided).unwrap_or_default();
+        if is_contested || kept(&before) != kept(&network) {
+            self.avoid();
+        }
+    }
+
+    /// Keeps automatic allocation away from what the network uses itself.
+    pub(super) fn avoid(&mut self) {
+        let avoided: BTreeSet<_> =
+            self.networks.values().flat_map(avoided).chain(self.findings.contested()).collect();
         let released: Vec<_> = self.avoided.difference(&avoided).copied().collect();
         if self.avoided != avoided {
             self.ipam.avoid(avoided.clone());

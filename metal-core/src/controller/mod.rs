@@ -17,6 +17,7 @@ mod agenda;
 mod contest;
 mod decide;
 mod effect;
+mod findings;
 mod held;
 mod look;
 mod plan;
@@ -47,6 +48,7 @@ use crate::{
     view::{Condition, Network, Service, Version},
 };
 use agenda::{Agenda, Step};
+use findings::Findings;
 use held::Holds;
 pub use look::ServiceState;
 use record::{News, Record, listed};
@@ -63,7 +65,8 @@ pub enum Input {
     /// The labels of a namespace as they are now; `None` when it is gone.
     Namespace(Arc<str>, Option<Labels>),
     /// What an object says about the network of nodes as it is now; `None` when it is gone. Automatic
-    /// allocation leaves the addresses of nodes and routers alone, and the first and last of IPv4 subnets.
+    /// allocation leaves the addresses of nodes and routers alone, the first and last of IPv4 subnets, and what
+    /// speakers have found in the hands of strangers.
     Network(ObjectRef, Option<Network>),
     /// What the [`Output::Assign`] with this number asked for has been written, and nothing older will be.
     ///
@@ -132,6 +135,8 @@ pub struct Assignment {
     pub pool_labels: Option<Labels>,
     /// The condition `Assigned`; `None` removes it.
     pub condition: Option<Condition>,
+    /// The condition `Announced`; `None` removes it.
+    pub announced: Option<Condition>,
 }
 
 /// The controller machine.
@@ -147,6 +152,7 @@ pub struct Controller {
     agenda: Agenda,
     namespaces: BTreeMap<Arc<str>, Labels>,
     networks: BTreeMap<ObjectRef, Network>,
+    findings: Findings,
     /// What automatic allocation leaves alone because of them.
     avoided: BTreeSet<IpAddr>,
     /// Services with an address that is outside of this pool, which it came from.
@@ -175,6 +181,8 @@ enum Timer {
     Contest(ObjectKey),
     /// A Service does not wait for its namespace any longer.
     Namespace(ObjectKey),
+    /// No stranger has been reported with an address for a while.
+    Contested(IpAddr),
 }
 
 impl Machine for Controller {
@@ -192,7 +200,7 @@ impl Machine for Controller {
                 self.is_synced = true;
             }
             Input::Namespace(namespace, labels) => self.relabel(&namespace, labels),
-            Input::Network(object, network) => self.reconnect(object, network),
+            Input::Network(object, network) => self.reconnect(now, object, network),
             Input::Written { service, write } => {
                 if let Some(record) = self.services.get_mut(&service) {
                     record.confirm(write);
@@ -209,6 +217,7 @@ impl Machine for Controller {
                     Timer::Held(address) => self.unhold(address),
                     Timer::Contest(key) => self.contest_timer(now, &key),
                     Timer::Namespace(key) => self.namespace_timer(&key),
+                    Timer::Contested(address) => self.forget_contested(address),
                 }
             } else if mem::take(&mut self.is_config_changed) {
                 self.reconfigure();

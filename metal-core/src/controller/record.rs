@@ -25,6 +25,8 @@ pub(super) struct Record {
     pub(super) leaving: Vec<IpAddr>,
     /// Why it does not have what it asks for, as it was said last.
     pub(super) reason: Option<Reason>,
+    /// What it says of its announcement, as it was told last: the status and the reason.
+    pub(super) announced: Option<(bool, String)>,
     /// How it came to have nothing, if it had something before.
     pub(super) lost: Option<Lost>,
     /// What is left of the pool that its addresses came from, once that is gone.
@@ -90,6 +92,7 @@ impl Record {
         });
         Self {
             lost: lost.cloned().map(Lost::Before),
+            announced: service.announced.clone().map(|told| (told.status, told.reason)),
             orphan: service.pool_labels.clone().map(|labels| Box::new(Orphan { labels, reassigns: false })),
             service,
             owns: Vec::new(),
@@ -134,6 +137,7 @@ impl Record {
             // Another Service of the same name: what was written to the former one does not count.
             self.in_flight.clear();
             self.lost = None;
+            self.announced = None;
         } else if service.version == 0 && before == now {
             // Without versions whatever is under way is still to come.
         } else if let Some(landed) = self.in_flight.iter().position(|asked| asked.target == now) {
@@ -212,6 +216,7 @@ pub(super) fn shown(service: &Service) -> Assignment {
         pools: service.assigned_from.clone(),
         pool_labels: service.pool_labels.clone(),
         condition: service.condition.clone(),
+        announced: service.announced.clone(),
     }
 }
 

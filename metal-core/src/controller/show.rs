@@ -23,7 +23,8 @@ impl Controller {
     /// Lets a Service show what it has, if it does not and will not by itself.
     pub(super) fn show(&mut self, now: Instant, key: &ObjectKey) {
         let Some(record) = self.services.get(key) else { return };
-        let target = self.target(record);
+        let target = self.target(key, record);
+        self.tell_announced(key, target.announced.as_ref());
         self.write(now, key, target);
     }
 
@@ -55,7 +56,7 @@ impl Controller {
     }
 
     /// What a Service of ours should show.
-    fn target(&self, record: &Record) -> Assignment {
+    fn target(&self, key: &ObjectKey, record: &Record) -> Assignment {
         let addresses = record.addresses();
         let mut pools: Vec<PoolName> = record.owns.iter().map(|own| own.pool.clone()).collect();
         if let [one, other] = &*pools
@@ -66,7 +67,8 @@ impl Controller {
         let is_gone = pools.iter().any(|pool| self.ipam.pool(pool).is_none());
         let labels = record.orphan.as_ref().filter(|_| is_gone).map(|orphan| orphan.labels.clone());
         let pool_labels = labels.filter(|labels| !labels.is_empty());
-        Assignment { addresses, pools, pool_labels, condition: self.condition(record) }
+        let announced = self.announced(key, record);
+        Assignment { addresses, pools, pool_labels, condition: self.condition(record), announced }
     }
 
     fn condition(&self, record: &Record) -> Option<Condition> {

@@ -59,7 +59,7 @@
 //! | excluded, or left alone because of how it ends | no | no | it is no part of the pool |
 //! | [reserved](Ipam::set_reservation) | to those that it is for | to those that it is for | yes |
 //! | [held](Ipam::hold) for its former owner | to that one | to that one | yes |
-//! | [kept by the network](Ipam::avoid) | no | yes | yes |
+//! | [kept by the network](Ipam::avoid) | no, not even to share | yes | yes |
 //!
 //! What a Service has is never taken from it: pools, reservations and limits only decide about what is given
 //! out next.

@@ -332,8 +332,10 @@ impl<'a> Search<'a> {
 
     /// An address of one pool: one to share, else the one that is next in turn. `others` come from it as well.
     pub(super) fn pick_in(&self, id: StockId, stock: &Stock, family: Family, others: &Picks) -> Option<Pick> {
-        let shared =
-            || self.shared_in(id, stock, family).find(|address| !self.exceeds(id, stock, *address, others));
+        let suits = |address: &IpAddr| {
+            !self.ipam.avoided.contains(address) && !self.exceeds(id, stock, *address, others)
+        };
+        let shared = || self.shared_in(id, stock, family).find(suits);
         let address = self.demand.sharing.and_then(|_| shared());
         let next =
             || stock.shelf(family).next_free().filter(|address| !self.exceeds(id, stock, *address, others));

@@ -65,6 +65,8 @@ pub(super) struct OwnLink {
     pub nonce: Nonce,
     nonces: u64,
     pub peers: BTreeMap<PeerId, Peer>,
+    /// Members that are gone, and until when they are remembered.
+    former: BTreeMap<Mac, Instant>,
     pub listen: Option<Listen>,
     /// Our links whose beacons arrive here, and until when that counts.
     pub twins: BTreeMap<LinkIndex, Instant>,
@@ -88,6 +90,7 @@ impl OwnLink {
             nonce: [0; 8],
             nonces: 0,
             peers: BTreeMap::new(),
+            former: BTreeMap::new(),
             listen: None,
             twins: BTreeMap::new(),
             standby: false,
@@ -113,6 +116,23 @@ impl OwnLink {
         hash.update(index.to_be_bytes());
         hash.update(self.nonces.to_be_bytes());
         self.nonce = hash.finalize().first_chunk().copied().unwrap_or_default();
+    }
+
+    /// Whether a MAC address is that of a member, alive or gone lately.
+    pub(super) fn is_member(&self, now: Instant, mac: Mac) -> bool {
+        self.peers.values().any(|peer| peer.mac == mac)
+            || self.former.get(&mac).is_some_and(|until| now < *until)
+    }
+
+    /// A member is gone.
+    pub(super) fn remember(&mut self, peer: &Peer) {
+        if self.former.len() >= MAX_FORMER {
+            // All that is known of time here is when somebody was heard last.
+            self.former.retain(|_, until| peer.heard_at < *until);
+        }
+        if self.former.len() < MAX_FORMER {
+            self.former.insert(peer.mac, peer.heard_at + REMEMBERED);
+        }
     }
 
     pub(super) fn set_claim(&mut self, address: IpAddr, claim: Option<Claim>) -> bool {
@@ -226,6 +246,12 @@ fn successor(address: IpAddr) -> IpAddr {
         }
     }
 }
+
+/// How long a member is remembered that is gone: as long as somebody may look into why a node was frozen.
+const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
+/// As many of them as are remembered.
+const MAX_FORMER: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

@@ -32,7 +32,13 @@ pub use self::{
     link::Port,
     peer::{Peer, PeerId},
 };
-use crate::{machine::Machine, name::NodeName, time::Instant, timer::Timers, view::LinkIndex};
+use crate::{
+    machine::Machine,
+    name::NodeName,
+    time::Instant,
+    timer::Timers,
+    view::{LinkIndex, Mac},
+};
 
 /// Who this speaker is.
 #[derive(Clone, Debug)]
@@ -209,6 +215,13 @@ impl Membership {
         self.links.get(&link)?.peers.get(id).filter(|peer| peer.trusted)
     }
 
+    /// Whether a MAC address is that of a member on a link, alive or gone lately: a frame may be late, and who was
+    /// frozen may send one more.
+    #[must_use]
+    pub fn is_member(&self, now: Instant, link: LinkIndex, mac: Mac) -> bool {
+        self.links.get(&link).is_some_and(|link| link.is_member(now, mac))
+    }
+
     /// Whether claims may be made on a link: it was listened to, and no other link of ours serves its LAN.
     #[must_use]
     pub fn may_claim(&self, link: LinkIndex) -> bool {
@@ -303,6 +316,7 @@ impl Membership {
         self.timers.stop(&Timer::Probe(index, id));
         let (Some(key), Some(link)) = (&self.key, self.links.get_mut(&index)) else { return };
         let Some(peer) = link.peers.remove(&id) else { return };
+        link.remember(&peer);
         if peer.trusted {
             link.renew_nonce(&key.secret, &self.identity.salt, index);
             self.outputs.push_back(Output::Lost { link: index, node: peer.node, cause });

@@ -24,6 +24,7 @@ use crate::{
 impl Speaker {
     /// Where we stand for an address on each link.
     pub(super) fn decide_line(&mut self, address: IpAddr) {
+        self.dirty.findings.insert(address);
         // Before everything is listed nobody can say who is in line.
         let carried = self.addresses.get(&address).is_some_and(|carried| !carried.services.is_empty());
         if !carried {
@@ -147,7 +148,7 @@ impl Speaker {
         if let Some(change) = change {
             let claim = self.ownership.claim(place);
             self.membership.handle_input(now, membership::Input::Claim(link, address, claim));
-            self.act(place, change);
+            self.act(now, place, change);
         }
         let carried = self.addresses.get(&address).is_some_and(|carried| !carried.services.is_empty());
         if !carried && !self.ownership.owns(place) {
@@ -165,21 +166,27 @@ impl Speaker {
         }
     }
 
-    fn act(&mut self, place: Place, change: Change) {
+    fn act(&mut self, now: Instant, place: Place, change: Change) {
         let (link, address) = place;
-        let own = |owned| Output::Own { link, address, owned };
+        let own = |duty| Output::Own { link, address, duty };
         let name = String::from(self.link_name(link));
+        let duty = self.duty(place, &change);
+        self.dirty.findings.insert(address);
         match change {
             Change::Gained(cause) => {
-                self.outputs.push_back(own(true));
+                if let Some(carried) = self.addresses.get_mut(&address) {
+                    carried.claimed.get_or_insert(now);
+                }
+                self.outputs.push_back(own(Some(duty)));
                 self.note(format!("{address} on {name}: this node answers now, {cause}"));
             }
             Change::Repeat => {
-                self.outputs.push_back(own(true));
+                self.outputs.push_back(own(Some(duty)));
                 self.note(format!("{address} on {name}: another node answered as well, announced again"));
             }
             Change::Ended(cause) => {
-                self.outputs.push_back(own(false));
+                self.strangers.remove(&place);
+                self.outputs.push_back(own(None));
                 self.note(format!("{address} on {name}: this node is silent now, {cause}"));
             }
             Change::Claim => {}
@@ -189,7 +196,7 @@ impl Speaker {
         }
     }
 
-    fn rivals(&self, place: Place) -> Vec<Rival> {
+    pub(super) fn rivals(&self, place: Place) -> Vec<Rival> {
         let (link, address) = place;
         let (us, ours) = (self.membership.hash(), self.ownership.claim(place));
         // Who is deaf can neither serve nor be told; it yields when it hears again.
@@ -259,7 +266,7 @@ impl Speaker {
         }
     }
 
-    fn link_name(&self, link: LinkIndex) -> &str {
+    pub(super) fn link_name(&self, link: LinkIndex) -> &str {
         self.nics.get(&link).map_or("a lost link", |nic| nic.link.name.as_str())
     }
 }

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeSet, format, vec::Vec};
 use core::net::IpAddr;
 
-use super::{Input, Output, Phase, Reason, Speaker, takes_part};
+use super::{Carried, Input, Output, Phase, Reason, Speaker, takes_part};
 use crate::{
     config::{Object, ObjectRef},
     machine::Machine,
@@ -29,6 +29,15 @@ impl Speaker {
             Input::Config(object, value) => self.set_config(object, value),
             Input::Synced => self.set_synced(now),
             Input::Link(index, link) => self.set_link(now, index, link),
+            Input::ArpIgnore(link, value) => {
+                if self.traps.set_arp_ignore(link, value) {
+                    self.dirty.findings.extend(self.addresses.keys());
+                }
+            }
+            Input::Conflict { link, address, mac, announced } => {
+                return self.on_conflict(now, (link, address), mac, announced);
+            }
+            Input::ConflictOver { link, address } => return self.on_conflict_over((link, address)),
             Input::Key(secret) => {
                 self.membership.handle_input(now, membership::Input::Key(secret));
                 self.all_dirty();
@@ -72,8 +81,11 @@ impl Speaker {
             }
         }
         for address in &after {
-            self.addresses.entry(*address).or_default().services.insert(key.clone());
+            let is_new = self.synced;
+            let fresh = || Carried { is_new, ..Carried::default() };
+            self.addresses.entry(*address).or_insert_with(fresh).services.insert(key.clone());
         }
+        self.dirty.findings.extend(before.union(&after));
         self.dirty.lines.extend(before.union(&after));
         self.dirty.services.insert(key);
     }
@@ -137,9 +149,14 @@ impl Speaker {
     }
 
     fn set_link(&mut self, now: Instant, index: LinkIndex, link: Option<Link>) {
+        let changed = self.traps.set_link(index, link.as_ref());
+        self.dirty
+            .findings
+            .extend(changed.into_iter().filter(|address| self.addresses.contains_key(address)));
         let Some(link) = link else {
             self.deactivate(now, index, Reason::LinkDown);
             self.nics.remove(&index);
+            self.conflicts.remove(&index);
             self.ownership.forget_link(index);
             return;
         };

@@ -4,35 +4,40 @@
 //! [`l2`] who is in line for an address there, [`ownership`](crate::ownership) who of those answers. Inputs
 //! only mark what has to be decided again; polling decides one thing at a time and emits the difference.
 
+mod conflict;
 mod decide;
 mod endpoints;
+mod findings;
 mod input;
 pub mod l2;
 mod link;
+mod output;
 mod reason;
 mod report;
 #[cfg(test)]
 mod tests;
+mod traps;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    string::String,
-    vec::Vec,
-};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::{fmt, net::IpAddr, time::Duration};
 
-use self::{endpoints::Endpoints, input::Nic};
-pub use self::{endpoints::Serving, link::takes_part, reason::Reason};
+use self::{conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, traps::Traps};
+pub use self::{
+    endpoints::Serving,
+    findings::MAX_FINDINGS,
+    link::takes_part,
+    output::{Duty, Found, Output, Status},
+    reason::Reason,
+};
 use crate::{
-    config::{Configuration, Object, ObjectRef, Refusal},
-    event::Event,
+    config::{Configuration, Object, ObjectRef},
     machine::Machine,
     membership::{self, Counters, Identity, Membership},
     name::{NodeName, ObjectKey, PoolName},
     ownership::{Ownership, Pace, Place},
     time::Instant,
     timer::Timers,
-    view::{EndpointSlice, Link, LinkIndex, Node, Service},
+    view::{EndpointSlice, Link, LinkIndex, Mac, Node, Service},
 };
 
 /// How a speaker is set up.
@@ -64,6 +69,8 @@ pub enum Input<'a> {
     Synced,
     /// A network interface as it is now; `None` when it is gone.
     Link(LinkIndex, Option<Link>),
+    /// What the sysctl `arp_ignore` is on a link: the larger one of the link's own and `all`.
+    ArpIgnore(LinkIndex, u8),
     /// The secret that seals beacons. Nothing is claimed before.
     Key([u8; 32]),
     /// A whole Ethernet frame from the beacon socket of a link.
@@ -72,6 +79,24 @@ pub enum Input<'a> {
         link: LinkIndex,
         /// The frame, Ethernet header included.
         frame: &'a [u8],
+    },
+    /// A foreign MAC has an address that is ours on a link, so the announcer says.
+    Conflict {
+        /// The link.
+        link: LinkIndex,
+        /// The address.
+        address: IpAddr,
+        /// Who has it.
+        mac: Mac,
+        /// It is announced. Otherwise it was only asked for, and stays silent while somebody has it.
+        announced: bool,
+    },
+    /// Nobody objects any more, so the announcer says.
+    ConflictOver {
+        /// The link.
+        link: LinkIndex,
+        /// The address.
+        address: IpAddr,
     },
     /// End cleanly: hand over, say farewell, then [`Output::Stopped`].
     Stop,
@@ -87,74 +112,16 @@ impl fmt::Debug for Input<'_> {
             Self::Config(object, value) => f.debug_tuple("Config").field(object).field(value).finish(),
             Self::Synced => f.write_str("Synced"),
             Self::Link(index, value) => f.debug_tuple("Link").field(index).field(value).finish(),
+            Self::ArpIgnore(link, value) => write!(f, "ArpIgnore({link}, {value})"),
             Self::Key(_) => f.write_str("Key(..)"),
             Self::Frame { link, frame } => write!(f, "Frame({link}, {} bytes)", frame.len()),
+            Self::Conflict { link, address, mac, announced } => {
+                write!(f, "Conflict({link}, {address}, {mac:02x?}, announced: {announced})")
+            }
+            Self::ConflictOver { link, address } => write!(f, "ConflictOver({link}, {address})"),
             Self::Stop => f.write_str("Stop"),
         }
     }
-}
-
-/// What the speaker wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Open (true) or close (false) the sockets of a link: it takes part, or no longer does.
-    Listen {
-        /// The link.
-        link: LinkIndex,
-        /// Whether it takes part.
-        active: bool,
-    },
-    /// Send a whole Ethernet frame on the beacon socket of a link.
-    Send {
-        /// The link.
-        link: LinkIndex,
-        /// The frame, Ethernet header included.
-        frame: Vec<u8>,
-    },
-    /// Answer for an address on a link, or fall silent. Being told to answer again means that somebody else
-    /// answered meanwhile: announce it again.
-    Own {
-        /// The link.
-        link: LinkIndex,
-        /// The address.
-        address: IpAddr,
-        /// Whether it is ours now.
-        owned: bool,
-    },
-    /// What this node does for a Service; `None` when it does nothing.
-    Status {
-        /// The Service.
-        service: ObjectKey,
-        /// What it does.
-        status: Option<Status>,
-    },
-    /// Tell the user about a Service.
-    Event {
-        /// The Service.
-        service: ObjectKey,
-        /// What happened.
-        event: Event,
-    },
-    /// A configuration object that is not wholly in force, for the log; empty when it is again.
-    Verdict {
-        /// The object.
-        object: ObjectRef,
-        /// What is refused, and why.
-        refusals: Vec<Refusal>,
-    },
-    /// A change of state with its reason, for the log.
-    Note(String),
-    /// All is handed over: the process may end.
-    Stopped,
-}
-
-/// What this node announces for one Service (MetalLB's `ServiceL2Status`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The addresses this node answers for.
-    pub addresses: Vec<IpAddr>,
-    /// The interfaces it answers on.
-    pub interfaces: Vec<String>,
 }
 
 /// The speaker machine.
@@ -177,6 +144,14 @@ pub struct Speaker {
     addresses: BTreeMap<IpAddr, Carried>,
     standings: BTreeMap<Place, Standing>,
     statuses: BTreeMap<ObjectKey, Status>,
+    /// Who has addresses of ours.
+    strangers: BTreeMap<Place, Stranger>,
+    /// How often strangers were met, by link.
+    conflicts: BTreeMap<LinkIndex, u64>,
+    /// When to look whether a member that has an address of ours has claimed it, and whether it is announced.
+    members_seen: Timers<(Place, bool)>,
+    traps: Traps,
+    findings: Findings,
     /// What kept this node from serving when it was last reported.
     obstacle: Option<Reason>,
     dirty: Dirty,
@@ -194,6 +169,10 @@ struct Carried {
     pool: Option<PoolName>,
     /// Why nobody on our links is in line.
     reason: Option<Reason>,
+    /// It came after everything had been listed: it is new to the cluster, not only to us.
+    is_new: bool,
+    /// When we claimed it first, on whatever link.
+    claimed: Option<Instant>,
 }
 
 /// Where we stand for an address on a link.
@@ -214,6 +193,8 @@ struct Dirty {
     owners: BTreeSet<Place>,
     /// What is told about a Service.
     services: BTreeSet<ObjectKey>,
+    /// What is found out about an address.
+    findings: BTreeSet<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,6 +235,11 @@ impl Speaker {
             addresses: BTreeMap::new(),
             standings: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            members_seen: Timers::new(),
+            traps: Traps::default(),
+            findings: Findings::default(),
             obstacle: None,
             dirty: Dirty::default(),
             outputs: VecDeque::new(),
@@ -296,6 +282,17 @@ impl Speaker {
         self.addresses.iter().filter_map(|(address, carried)| Some((*address, carried.reason?)))
     }
 
+    /// How often a stranger had an address of ours, by link; at most once a second for each address.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.conflicts.iter().map(|(link, count)| (self.link_name(*link), *count))
+    }
+
+    /// How many findings there are, by reason; those that are beyond [`MAX_FINDINGS`] included.
+    #[must_use]
+    pub fn findings(&self) -> BTreeMap<Reason, usize> {
+        self.findings.count()
+    }
+
     /// Beacons that came in, went out, and were refused.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
@@ -316,6 +313,12 @@ impl Speaker {
             self.on_member(output);
         } else if let Some(service) = self.dirty.services.pop_first() {
             self.report_service(&service);
+        } else if let Some((place, announced)) = self.members_seen.take_due(now) {
+            self.insist(now, place, announced);
+        } else if let Some(address) = self.dirty.findings.pop_first() {
+            self.review(now, address);
+        } else if self.findings.is_due(now) {
+            self.tell_findings(now);
         } else {
             return self.step_down(now);
         }
@@ -331,6 +334,7 @@ impl Speaker {
                 true
             }
             Phase::Ended => {
+                self.end_findings();
                 self.phase = Phase::Stopped;
                 self.reports.push_back(Output::Stopped);
                 true
@@ -366,7 +370,13 @@ impl Machine for Speaker {
         if self.phase == Phase::Stopped {
             return None;
         }
-        let deadlines = [self.membership.poll_timeout(), self.ownership.poll_timeout(), self.flaps.next()];
+        let deadlines = [
+            self.membership.poll_timeout(),
+            self.ownership.poll_timeout(),
+            self.flaps.next(),
+            self.members_seen.next(),
+            self.findings.due(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -39,9 +39,45 @@ pub enum Reason {
     LinkNotBroadcast,
     /// The link's name is one of those of containers and tunnels.
     LinkExcluded,
+    /// A host that is no member has the address.
+    AddressConflict,
+    /// The node itself answers for the address, beside the speakers.
+    HostAnswers,
+    /// The address lies in no subnet of the links; it is announced all the same.
+    AddressOutsideSubnets,
 }
 
 impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 20] = [
+        Self::NoAdvertisement,
+        Self::NoReadyEndpoints,
+        Self::NoLocalEndpoints,
+        Self::NoCommonNode,
+        Self::NoEligibleNode,
+        Self::InterfaceMissing,
+        Self::NetworkUnavailable,
+        Self::AllNodesExcluded,
+        Self::NoLink,
+        Self::NoBeaconKey,
+        Self::NotSynced,
+        Self::NodeUnknown,
+        Self::LinkDown,
+        Self::LinkNoCarrier,
+        Self::LinkEnslaved,
+        Self::LinkNotBroadcast,
+        Self::LinkExcluded,
+        Self::AddressConflict,
+        Self::HostAnswers,
+        Self::AddressOutsideSubnets,
+    ];
+
+    /// The reason with this [`code`](Self::code).
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// The name of the reason, stable for programs.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -63,6 +99,9 @@ impl Reason {
             Self::LinkEnslaved => "LinkEnslaved",
             Self::LinkNotBroadcast => "LinkNotBroadcast",
             Self::LinkExcluded => "LinkExcluded",
+            Self::AddressConflict => "AddressConflict",
+            Self::HostAnswers => "HostAnswers",
+            Self::AddressOutsideSubnets => "AddressOutsideSubnets",
         }
     }
 }
@@ -105,6 +144,28 @@ impl fmt::Display for Reason {
             Self::LinkEnslaved => "it is a port of a bridge, bond or VRF",
             Self::LinkNotBroadcast => "it does not do ARP over broadcast",
             Self::LinkExcluded => "its name is one of those of containers and tunnels",
+            Self::AddressConflict => "a host that is no node of this cluster has the address",
+            Self::HostAnswers => "a node itself answers for the address, whoever announces it",
+            Self::AddressOutsideSubnets => {
+                "the address is in no subnet of the interfaces that it is announced on: hosts there reach it only if \
+                 they have a route to it; announced all the same"
+            }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own_and_a_sentence() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(reason));
+            assert!(!reason.to_string().is_empty());
+        }
+        assert_eq!(Reason::from_code("Nonsense"), None);
     }
 }

@@ -36,7 +36,7 @@ impl Speaker {
     }
 
     /// Which advertisements of an address name which interfaces.
-    fn named_interfaces(&self, address: IpAddr) -> String {
+    pub(super) fn named_interfaces(&self, address: IpAddr) -> String {
         let carriers = self.carriers(address);
         let named: BTreeSet<String> = carriers
             .iter()

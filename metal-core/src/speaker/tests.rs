@@ -1,8 +1,15 @@
-use alloc::{string::ToString, vec, vec::Vec};
+mod findings;
+
+use alloc::{
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 
 use super::*;
 use crate::{
     config::{L2AdvertisementSpec, ObjectStatus, PoolSpec, Spec},
+    event::Event,
     machine::drain,
     selector::{Labels, Selector},
     view::Endpoint,
@@ -125,7 +132,8 @@ impl Rig {
 }
 
 fn own(address: &str, owned: bool) -> Output {
-    Output::Own { link: 2, address: address.parse().unwrap(), owned }
+    let duty = Duty { probe: true, refresh: Some(Duration::from_secs(60)) };
+    Output::Own { link: 2, address: address.parse().unwrap(), duty: owned.then_some(duty) }
 }
 
 #[test]

@@ -2,6 +2,8 @@ use metal_core::{
     config::{Held, Refusal},
     controller::Usage,
     event::{Event, Severity},
+    finding::Finding,
+    speaker::Reason,
     view::Condition,
 };
 use serde_json::Value;
@@ -9,7 +11,9 @@ use serde_json::Value;
 use super::*;
 use crate::{
     backend::Pod,
+    crd::NodeNetwork,
     fake::{Answer, Fake, Request, refused},
+    seen::{Since, Transitions},
     sink::Count,
 };
 
@@ -26,7 +30,8 @@ fn condition(status: bool) -> Option<Condition> {
 }
 
 fn patch(assignment: &Assignment, ip_mode: bool) -> Value {
-    status::service(&ObjectKey::new("shop", "web"), assignment, Timestamp::from_second(5).unwrap(), ip_mode)
+    let since = Transitions::default().with(assignment, Timestamp::from_second(5).unwrap());
+    status::service(&ObjectKey::new("shop", "web"), assignment, since, ip_mode)
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn versions(mut next: Version, fields: Value) -> impl FnMut(&Request) -> Answer 
 async fn one_apply_carries_all_and_meets_the_version_it_was_decided_on() {
     let fake = Fake::start(versions(101, json!([]))).await;
     let (writer, seen) = writer(&fake, Role::Controller);
-    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, None);
+    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, Transitions::default());
     let job =
         assign(100, Assignment { condition: condition(true), ..assignment(&["192.0.2.1"], &["first"]) });
     assert_eq!(writer.write(&job).await.unwrap(), Done::Written);
@@ -181,8 +186,8 @@ async fn the_time_of_a_condition_is_that_of_its_last_transition() {
     let fake = Fake::start(versions(101, json!([]))).await;
     let (writer, seen) = writer(&fake, Role::Controller);
     let time = Timestamp::from_second(5).unwrap();
-    let since = Since { status: false, time };
-    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, Some(since));
+    let since = Transitions { assigned: Some(Since { status: false, time }), announced: None };
+    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, since);
     let with = |status| assign(100, Assignment { condition: condition(status), ..Assignment::default() });
     writer.write(&with(false)).await.unwrap();
     writer.write(&with(true)).await.unwrap();
@@ -225,7 +230,7 @@ async fn the_claim_of_another_manager_is_taken_over_once() {
         "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}}, "subresource": "status"}]);
     let fake = Fake::start(versions(101, metallb)).await;
     let (writer, seen) = writer(&fake, Role::Controller);
-    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, None);
+    seen.show_service(status::service_ref(&web()), Some("1".into()), 100, Transitions::default());
     writer.write(&assign(100, assignment(&["192.0.2.1"], &["first"]))).await.unwrap();
     let requests = fake.take();
     let whole = SERVICE.trim_end_matches("/status");
@@ -259,7 +264,8 @@ async fn what_a_speaker_knows_of_its_networks_is_a_configuration_state() {
         subnets: vec!["192.0.2.0/24".into()],
         ..NodeNetwork::default()
     };
-    writer.write(&Job::Networks(vec![network])).await.unwrap();
+    let state = NodeState { networks: Some(vec![network]), ..NodeState::default() };
+    writer.write(&Job::Node(state)).await.unwrap();
     let requests = fake.take();
     let object = "/apis/metallb.io/v1beta1/namespaces/metallb-system/configurationstates/speaker-n1";
     assert_eq!(paths(&requests), [format!("PATCH {object}"), format!("PATCH {object}/status")]);
@@ -269,6 +275,61 @@ async fn what_a_speaker_knows_of_its_networks_is_a_configuration_state() {
     assert_eq!(
         requests[1].body["status"],
         json!({"networks": [{"interface": "eth0", "subnets": ["192.0.2.0/24"]}]})
+    );
+
+    let finding = Finding {
+        service: web(),
+        address: "192.0.2.1".parse().unwrap(),
+        interface: "eth0".into(),
+        reason: Reason::AddressConflict,
+        announced: false,
+        replaceable: true,
+        message: "m".into(),
+    };
+    let findings = vec![(Timestamp::from_second(5).unwrap(), finding.clone())];
+    writer.write(&Job::Node(NodeState { networks: None, findings })).await.unwrap();
+    let requests = fake.take();
+    assert_eq!(paths(&requests), [format!("PATCH {object}/status")], "the object itself stays as it is");
+    let said = json!({"namespace": "shop", "name": "web", "address": "192.0.2.1", "interface": "eth0",
+        "reason": "AddressConflict", "announced": false, "replaceable": true, "message": "m",
+        "since": "1970-01-01T00:00:05Z"});
+    assert_eq!(requests[0].body["status"], json!({"findings": [said]}));
+    let read: raw::ConfigurationState = serde_json::from_value(requests[0].body.clone()).unwrap();
+    let network = view::network(&read);
+    assert_eq!((network.speaker, network.findings), (Some("n1".into()), vec![finding]));
+}
+
+#[tokio::test]
+async fn a_state_that_somebody_has_removed_is_made_again() {
+    let mut echo = echo(json!({}));
+    let mut misses = 1;
+    let fake = Fake::start(move |request| {
+        if request.path.contains("/status") && misses > 0 {
+            misses -= 1;
+            return refused(404, "not found");
+        }
+        echo(request)
+    })
+    .await;
+    let (writer, _) = writer(&fake, speaker());
+    writer.write(&Job::Node(NodeState::default())).await.unwrap();
+    let paths = paths(&fake.take());
+    let ends: Vec<_> = paths.iter().map(|path| path.ends_with("/status")).collect();
+    assert_eq!(ends, [false, true, false, true], "{paths:?}");
+}
+
+#[tokio::test]
+async fn an_event_about_a_node_is_where_those_of_nodes_are() {
+    let fake = Fake::start(echo(json!({}))).await;
+    let (writer, _) = writer(&fake, speaker());
+    let about = status::node_ref(&"n1".into());
+    let event = Event { severity: Severity::Warning, reason: "HostAnswers", message: "m".into() };
+    writer.write(&Job::Event { about, event, at: Timestamp::from_second(5).unwrap() }).await.unwrap();
+    let request = &fake.take()[0];
+    assert!(request.path.starts_with("/api/v1/namespaces/default/events"), "{}", request.path);
+    assert_eq!(
+        request.body["involvedObject"],
+        json!({"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n1"})
     );
 }
 
@@ -356,7 +417,7 @@ async fn an_event_is_made_once_and_counted_after_that() {
     let fake = Fake::start(echo(json!({}))).await;
     let (writer, seen) = writer(&fake, Role::Controller);
     let about = status::service_ref(&ObjectKey::new("shop", "web"));
-    seen.show_service(about.clone(), Some("u".into()), 1, None);
+    seen.show_service(about.clone(), Some("u".into()), 1, Transitions::default());
     let event = |message: &str| Job::Event {
         about: about.clone(),
         event: Event { severity: Severity::Warning, reason: "AllocationFailed", message: message.into() },

@@ -14,7 +14,7 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 pub use configuration_state::{
-    ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus, NodeNetwork,
+    AddressFinding, ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus, NodeNetwork,
 };
 pub use ip_address_pool::{
     HeldAddress, IPAddressPool, IPAddressPoolSpec, IPAddressPoolStatus, ServiceAllocation,

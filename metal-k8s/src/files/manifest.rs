@@ -411,7 +411,7 @@ fn is_name(name: &str) -> bool {
 
 /// What a speaker says about the networks of its node.
 pub(super) fn network(raw: &raw::ConfigurationState) -> (ObjectRef, Network) {
-    (parse::reference(CONFIGURATION_STATE, &raw.metadata), view::network(&raw.status.networks))
+    (parse::reference(CONFIGURATION_STATE, &raw.metadata), view::network(raw))
 }
 
 #[cfg(test)]

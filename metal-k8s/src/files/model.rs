@@ -197,6 +197,7 @@ impl Model {
                     assigned_from: state.assigned_from.clone(),
                     pool_labels: state.pool_labels.clone(),
                     condition: state.condition.clone(),
+                    announced: state.announced.clone(),
                     ..service.clone()
                 })
             }

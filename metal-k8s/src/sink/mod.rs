@@ -17,7 +17,8 @@ use metal_core::{
     config::{Held, ObjectRef, Refusal},
     controller::{Assignment, Usage},
     event::{Event, Severity},
-    name::ObjectKey,
+    finding::Finding,
+    name::{NodeName, ObjectKey},
     speaker::Status,
     view::Version,
 };
@@ -27,12 +28,17 @@ use tokio::{
 };
 
 use self::queue::{Class, Queue, Schedule};
-use crate::{apply::ClusterWriter, change::Change, crd::NodeNetwork, parse::CONFIG_MAP, state::StateWriter};
+use crate::{
+    apply::ClusterWriter, change::Change, crd::NodeNetwork, parse::CONFIG_MAP, state::StateWriter, status,
+};
 
 /// Writes under way at one time: more only queue in the API server.
 const IN_FLIGHT: usize = 8;
 /// The pause between two writes of the status of one object: what counts addresses changes with each of them.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// The same for what a speaker says of its node: the controller acts on it.
+const NODE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes what the machines decide. Cheap to clone; no call waits or fails.
 #[derive(Clone)]
@@ -51,6 +57,7 @@ struct Shared {
 struct State {
     queue: Queue<Key, Job>,
     configs: BTreeMap<ObjectRef, ConfigStatus>,
+    node: NodeState,
     errors: u64,
     closed: bool,
     ended: bool,
@@ -63,7 +70,7 @@ enum Key {
     Service(ObjectKey),
     Config(ObjectRef),
     L2(ObjectKey),
-    Networks,
+    Node,
     /// Of events with the same reason about the same object only the last one that waits is worth writing.
     Event(ObjectRef, &'static str),
 }
@@ -72,14 +79,15 @@ impl Schedule for Key {
     fn class(&self) -> Class {
         match self {
             Self::Sweep | Self::Service(_) | Self::L2(_) => Class::Urgent,
-            Self::Config(_) | Self::Networks => Class::Status,
+            Self::Config(_) | Self::Node => Class::Status,
             Self::Event(..) => Class::Later,
         }
     }
 
     fn pause(&self) -> Duration {
         match self {
-            Self::Config(_) | Self::Networks => STATUS_PAUSE,
+            Self::Config(_) => STATUS_PAUSE,
+            Self::Node => NODE_PAUSE,
             Self::Sweep | Self::Service(_) | Self::L2(_) | Self::Event(..) => Duration::ZERO,
         }
     }
@@ -96,8 +104,8 @@ pub(crate) enum Job {
     Config { object: ObjectRef, status: Option<ConfigStatus> },
     /// The `ServiceL2Status` of this node for a Service; `None` when it must not exist.
     L2 { service: ObjectKey, status: Option<Status> },
-    /// The networks that this node is in.
-    Networks(Vec<NodeNetwork>),
+    /// How this node stands.
+    Node(NodeState),
     /// An event.
     Event { about: ObjectRef, event: Event, at: Timestamp },
 }
@@ -111,6 +119,15 @@ pub(crate) struct ConfigStatus {
     pub(crate) count: Count,
     /// The addresses of the pool that are kept for their former owners.
     pub(crate) held: Vec<Held>,
+}
+
+/// How a node stands: all of it is written together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NodeState {
+    /// The networks that it is in; `None` before they are known.
+    pub(crate) networks: Option<Vec<NodeNetwork>>,
+    /// What is odd about addresses there, and since when.
+    pub(crate) findings: Vec<(Timestamp, Finding)>,
 }
 
 /// How full a pool is.
@@ -250,7 +267,20 @@ impl Sink {
 
     /// Writes which networks this node is in, in place of what was said before.
     pub fn networks(&self, networks: Vec<NodeNetwork>) {
-        self.push(Key::Networks, Job::Networks(networks));
+        self.set_node(|node| node.networks = Some(networks));
+    }
+
+    /// Writes what is odd about addresses on this node, in place of what was said before, and since when: in seconds
+    /// since 1970.
+    pub fn findings(&self, findings: Vec<(i64, Finding)>) {
+        let time = |seconds| Timestamp::from_second(seconds).unwrap_or_default();
+        let findings = findings.into_iter().map(|(since, finding)| (time(since), finding));
+        self.set_node(|node| node.findings = findings.collect());
+    }
+
+    /// Tells the user about a node.
+    pub fn node_event(&self, node: &NodeName, event: Event) {
+        self.event_about(status::node_ref(node), event);
     }
 
     /// How many writes have failed so far, repeated ones included.
@@ -293,6 +323,15 @@ impl Sink {
             }
         };
         tokio::time::timeout(within, ended).await.is_ok()
+    }
+
+    fn set_node(&self, change: impl FnOnce(&mut NodeState)) {
+        let mut state = self.0.0.lock();
+        change(&mut state.node);
+        let job = Job::Node(state.node.clone());
+        state.queue.push(Key::Node, job, Instant::now());
+        drop(state);
+        self.0.0.wake.notify_one();
     }
 
     fn event_about(&self, about: ObjectRef, event: Event) {
@@ -368,7 +407,7 @@ impl std::fmt::Display for Job {
             Self::Sweep => f.write_str("the removal of earlier ServiceL2Status objects"),
             Self::Assign { service, .. } => write!(f, "the addresses of Service {service}"),
             Self::Config { object, .. } => write!(f, "the status of {object}"),
-            Self::Networks(_) => f.write_str("the ConfigurationState of this node"),
+            Self::Node(_) => f.write_str("the ConfigurationState of this node"),
             Self::L2 { service, .. } => write!(f, "the ServiceL2Status of Service {service}"),
             Self::Event { about, event, .. } => write!(f, "the event {} about {about}", event.reason),
         }

@@ -185,11 +185,13 @@ fn the_network_of_nodes() {
         {"interface": "eth1", "gateways": ["2001:db8::1"]}]}});
     let state: raw::ConfigurationState = serde_json::from_value(object).unwrap();
     assert_eq!(
-        network(&state.status.networks),
+        network(&state),
         Network {
             addresses: vec!["192.0.2.7".parse().unwrap()],
             subnets: vec!["192.0.2.0/24".parse().unwrap()],
             gateways: vec!["2001:db8::1".parse().unwrap()],
+            speaker: Some("n1".into()),
+            findings: vec![],
         }
     );
 }

@@ -6,15 +6,15 @@ use metal_core::{
 };
 
 use super::{Context, Kind, key};
-use crate::{backend::Role, change::Change, legacy, parse, raw, seen::Since, status, view};
+use crate::{backend::Role, change::Change, legacy, parse, raw, seen::Transitions, status, view};
 
 impl Kind for raw::Service {
     fn change(self, context: &Context) -> Change {
         let key = key(&self);
         let uid = self.metadata.uid.clone();
         let since = match context.options.role {
-            Role::Controller => view::assigned_condition(&self.status).and_then(Since::of),
-            Role::Speaker { .. } => None,
+            Role::Controller => Transitions::of(&self.status),
+            Role::Speaker { .. } => Transitions::default(),
         };
         let service = view::service(self, &context.options);
         context.seen.show_service(status::service_ref(&key), uid, service.version, since);
@@ -82,7 +82,7 @@ impl Kind for raw::Namespace {
 impl Kind for raw::ConfigurationState {
     fn change(self, _: &Context) -> Change {
         let object = parse::reference(parse::CONFIGURATION_STATE, &self.metadata);
-        Change::Network(object, Some(view::network(&self.status.networks)))
+        Change::Network(object, Some(view::network(&self)))
     }
 
     fn gone(key: ObjectKey, _: &Context) -> Change {

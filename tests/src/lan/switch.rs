@@ -61,7 +61,7 @@ impl Lan {
         for output in drain(speaker, self.now) {
             match &output {
                 Output::Send { link, frame } => self.send(id, *link, frame),
-                Output::Own { link, address, owned } => self.set_owned(id, *link, *address, *owned),
+                Output::Own { link, address, duty } => self.set_owned(id, *link, *address, duty.is_some()),
                 Output::Stopped => self.stations[id].stopped = true,
                 _ => {}
             }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fs::File,
     io::{BufRead, BufReader, Write},
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -19,7 +19,7 @@ use metal_net::{Child, Namespace, Signal};
 use super::{Stop, console::Console};
 
 /// Where every daemon serves its metrics and health: each has a network namespace of its own.
-pub(crate) const METRICS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7472);
+pub(crate) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7472);
 /// How long a daemon may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many of a daemon's last lines are shown when it ends by itself.

@@ -1,20 +1,31 @@
 //! One failure, measured: probe, break, wait for the successor, mend.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use metal_core::view::Mac;
 
-use super::{console::Mark, measure, probe::Prober, report::Run, rig::Rig, wait::Pending};
+use super::{
+    console::{Console, Mark},
+    measure::{self, Tally},
+    probe::Prober,
+    question,
+    report::{Course, Run},
+    rig::Rig,
+    wait::Pending,
+};
 use crate::args::Fail;
 
 /// How long a successor may take. A run without one ends then.
 const TAKEOVER: Duration = Duration::from_secs(10);
 /// How long one node has to answer alone before something is broken.
 const CALM: Duration = Duration::from_secs(10);
-/// So many requests in a row, all answered by one node, are calm.
+/// So many questions in a row, all answered by one node, are calm.
 const CALM_ANSWERS: usize = 100;
-/// For how long both probes go on after the takeover, so that a second owner or a relapse shows.
+/// For how long all probes go on after the takeover, so that a second owner or a relapse shows.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// A failure to be caused.
@@ -33,20 +44,27 @@ pub(crate) struct Failure {
 pub(crate) struct Outcome {
     /// For the report.
     pub(crate) run: Run,
-    /// The longest gap, the worse of both probes.
+    /// The longest gap, the worst of all probes.
     pub(crate) gap: Duration,
     /// The node that has failed.
     pub(crate) node: usize,
 }
 
 impl Failure {
-    /// Fails whoever answers for the probed address now.
+    /// Fails whoever answers for the probed address now. An IPv6 address is probed as well: as a rule the same node
+    /// answers for it, and if not, its probes must not notice.
     pub(crate) fn run(self, rig: &mut Rig) -> Result<Outcome> {
         let console = rig.console();
-        let address = rig.probed()?;
-        let prober = Prober::start(rig.lan.probe_sockets()?, address)?;
-        let what = format!("one node that answers for {address}");
-        let owner = rig.wait(|rig, waiter| waiter.until(CALM, &what, || calm(&prober, rig)))?;
+        let origin = Instant::now();
+        let start = |address| anyhow::Ok(Prober::start(origin, rig.lan.probe_sockets(address)?, address)?);
+        let probers = rig.probed()?.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+        let addresses = in_words(&probers);
+        let what = format!("one node that answers for {addresses}");
+        let owners = rig.wait(|rig, waiter| {
+            let owners = || probers.iter().map(|prober| calm(prober, rig)).collect::<Result<Vec<_>, _>>();
+            waiter.until(CALM, &what, owners)
+        })?;
+        let owner = *owners.first().context("nothing is probed")?;
         let node = rig.lan.node_of(owner).context("it is not a node of the lab that answers")?;
         let name = rig.lan.nodes[node].name.clone();
         let deed = match self.cause {
@@ -56,56 +74,73 @@ impl Failure {
         };
         console.marked(Mark::Deed, "fail", format_args!("run {} of {}: {deed}", self.number, self.of));
 
-        let at = prober.now();
+        let at = origin.elapsed();
         match self.cause {
             Fail::Kill => rig.speakers[node].kill()?,
             Fail::Link => rig.lan.set_port(node, false)?,
             Fail::None => {}
         }
-        let what = format!("another node than {name} to answer for {address}");
-        let successor = rig.wait(|_, waiter| {
-            let other = || prober.arp.newest(CALM_ANSWERS).into_iter().filter_map(|answer| answer.mac);
-            let successor = waiter.within(TAKEOVER, &what, || other().find(|mac| *mac != owner))?;
-            if successor.is_some() {
-                let mark = prober.udp.count();
-                let echoed = || prober.udp.newest(1).first().filter(|answer| answer.number >= mark).map(drop);
-                let left = (at + TAKEOVER).saturating_sub(prober.now());
-                waiter.within(left, &format!("the echo from {address}"), echoed)?;
+        let orphans: Vec<&Prober> =
+            probers.iter().zip(&owners).filter(|(_, mac)| **mac == owner).map(|(prober, _)| prober).collect();
+        let what = format!("another node than {name} to answer for {addresses}");
+        rig.wait(|_, waiter| {
+            let moved = |prober: &&Prober| {
+                let answers = prober.questions.newest(CALM_ANSWERS);
+                answers.into_iter().filter_map(|answer| answer.mac).any(|mac| mac != owner)
+            };
+            let all = || orphans.iter().all(moved).then_some(());
+            if waiter.within(TAKEOVER, &what, all)?.is_some() {
+                let marks: Vec<u32> = probers.iter().map(|prober| prober.udp.count()).collect();
+                let is_echoed = |(prober, mark): (&Prober, &u32)| {
+                    prober.udp.newest(1).first().is_some_and(|answer| answer.number >= *mark)
+                };
+                let echoed = || probers.iter().zip(&marks).all(is_echoed).then_some(());
+                let left = (at + TAKEOVER).saturating_sub(origin.elapsed());
+                waiter.within(left, &format!("the echo from {addresses}"), echoed)?;
                 waiter.rest(AFTERMATH)?;
             }
-            Ok(successor)
+            Ok(())
         })?;
 
-        let (udp, arp) = prober.finish();
-        let (udp_tally, arp_tally) = (measure::tally(&udp.probes(), at), measure::tally(&arp.probes(), at));
-        let last = arp.answers.last().and_then(|answer| answer.mac);
-        let mut run = Run::new(self.cause.name(), address, udp_tally, arp_tally);
-        run.from = Some(name.clone());
-        run.to = successor.and(last).filter(|mac| *mac != owner).map(|mac| rig.lan.name_of(mac));
-        run.max_macs = arp.max_macs();
+        probers.iter().for_each(Prober::stop);
+        let courses: Vec<Course> = probers
+            .into_iter()
+            .zip(owners)
+            .map(|(prober, before)| course(prober, at, before, owner, rig))
+            .collect();
+        courses.iter().for_each(|course| self.tell(course, &name, &console));
+        let first = courses.first().context("nothing is probed")?;
+        let gap = courses.iter().map(Course::gap).max().unwrap_or_default();
+        Ok(Outcome { run: Run::new(self.cause.name(), first, courses.get(1)), gap, node })
+    }
+
+    /// Says what became of an address.
+    fn tell(self, course: &Course, failed: &str, console: &Console) {
+        let Course { address, from, to, udp, questions, max_macs } = course;
+        let milliseconds = |tally: &Tally| tally.longest_gap.as_secs_f64() * 1e3;
         let gaps = format!(
-            "longest gap {:.1} ms by ARP, {:.1} ms by UDP",
-            run.arp.longest_gap_ms, run.udp.longest_gap_ms
+            "longest gap {:.1} ms by {}, {:.1} ms by UDP",
+            milliseconds(questions),
+            question::name(*address),
+            milliseconds(udp)
         );
-        match &run.to {
-            Some(to) => console.step("takeover", format_args!("{to} answers for {address}; {gaps}")),
-            None if successor.is_some() => {
-                console.marked(
-                    Mark::Bad,
-                    "takeover",
-                    format_args!("{name} answers for {address} again; {gaps}"),
-                );
+        match to {
+            Some(to) if Some(to) == from.as_ref() => {
+                console.step("takeover", format_args!("{address} stays at {to}; {gaps}"));
             }
+            Some(to) => console.step("takeover", format_args!("{to} answers for {address}; {gaps}")),
             None => {
-                let text = format!("nobody has taken over {address} within {} s; {gaps}", TAKEOVER.as_secs());
+                let text = format!(
+                    "nobody but {failed} has answered for {address} within {} s; {gaps}",
+                    TAKEOVER.as_secs()
+                );
                 console.marked(Mark::Bad, "takeover", text);
             }
         }
-        if run.max_macs > 1 {
-            let text = format!("{} nodes have answered one request", run.max_macs);
+        if *max_macs > 1 {
+            let text = format!("{max_macs} nodes have answered one question for {address}");
             console.marked(Mark::Bad, "takeover", text);
         }
-        Ok(Outcome { run, gap: udp_tally.longest_gap.max(arp_tally.longest_gap), node })
     }
 
     /// Mends what has been broken, and waits until the node takes part again.
@@ -129,9 +164,30 @@ impl Failure {
     }
 }
 
+/// What became of an address that `before` answered for, when `failed` has failed.
+fn course(prober: Prober, at: Duration, before: Mac, failed: Mac, rig: &Rig) -> Course {
+    let address = prober.address;
+    let (udp, questions) = prober.finish();
+    let last = questions.answers.last().and_then(|answer| answer.mac);
+    Course {
+        address,
+        from: Some(rig.lan.name_of(before)),
+        to: last.filter(|mac| *mac != failed).map(|mac| rig.lan.name_of(mac)),
+        udp: measure::tally(&udp.probes(), at),
+        questions: measure::tally(&questions.probes(), at),
+        max_macs: questions.max_macs(),
+    }
+}
+
+/// The addresses that are probed.
+fn in_words(probers: &[Prober]) -> String {
+    let addresses: Vec<String> = probers.iter().map(|prober| prober.address.to_string()).collect();
+    addresses.join(" and ")
+}
+
 /// Who answers, once both probes are answered steadily and by one node only.
 fn calm(prober: &Prober, rig: &Rig) -> Result<Mac, Pending> {
-    let answers = prober.arp.newest(CALM_ANSWERS);
+    let answers = prober.questions.newest(CALM_ANSWERS);
     let macs: BTreeSet<Mac> = answers.iter().filter_map(|answer| answer.mac).collect();
     let echoes = prober.udp.newest(CALM_ANSWERS).len();
     match macs.first() {
@@ -139,8 +195,12 @@ fn calm(prober: &Prober, rig: &Rig) -> Result<Mac, Pending> {
         _ => {
             let names: Vec<String> = macs.into_iter().map(|mac| rig.lan.name_of(mac)).collect();
             let who = if names.is_empty() { "nobody".to_owned() } else { names.join(" and ") };
-            let sent = prober.arp.count();
-            Err(format!("{sent} ARP requests sent, answered by {who}; {echoes} datagrams echoed").into())
+            let (sent, kind) = (prober.questions.count(), question::name(prober.address));
+            let address = prober.address;
+            Err(format!(
+                "{address}: {sent} {kind} questions sent, answered by {who}; {echoes} datagrams echoed"
+            )
+            .into())
         }
     }
 }

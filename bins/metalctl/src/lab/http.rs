@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddrV4, TcpStream},
+    net::{SocketAddr, TcpStream},
     str::FromStr,
     time::Duration,
 };
@@ -16,19 +16,22 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const MOST: u64 = 4 << 20;
 
 /// Fetches `/` from the network namespace of the calling thread.
-pub(crate) fn fetch(address: SocketAddrV4) -> Fetch {
-    let url = match address.port() {
-        80 => format!("http://{}/", address.ip()),
-        port => format!("http://{}:{port}/", address.ip()),
-    };
+pub(crate) fn fetch(address: SocketAddr) -> Fetch {
+    let url = url(address);
     match get(address, "/") {
         Ok(answer) => Fetch { url, status: answer.status, served_by: answer.served_by },
         Err(_) => Fetch { url, status: None, served_by: None },
     }
 }
 
+/// Where a page is, as people write it.
+fn url(address: SocketAddr) -> String {
+    let all = address.to_string();
+    format!("http://{}/", all.strip_suffix(":80").unwrap_or(&all))
+}
+
 /// Whether a daemon says that it is ready; otherwise what it waits for.
-pub(crate) fn ready(address: SocketAddrV4) -> Result<(), String> {
+pub(crate) fn ready(address: SocketAddr) -> Result<(), String> {
     match get(address, "/readyz") {
         Ok(Answer { status: Some(200), .. }) => Ok(()),
         Ok(answer) => Err(answer.body.trim().to_owned()),
@@ -37,7 +40,7 @@ pub(crate) fn ready(address: SocketAddrV4) -> Result<(), String> {
 }
 
 /// How many other speakers a speaker hears on a link.
-pub(crate) fn members(address: SocketAddrV4, link: &str) -> Result<usize, String> {
+pub(crate) fn members(address: SocketAddr, link: &str) -> Result<usize, String> {
     let answer = get(address, "/metrics").map_err(|error| format!("{address}: {error}"))?;
     metric(&answer.body, "metal_speaker_members", &format!("interface=\"{link}\""))
         .ok_or_else(|| format!("it does not take part on {link}"))
@@ -62,8 +65,8 @@ struct Answer {
     body: String,
 }
 
-fn get(address: SocketAddrV4, path: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address.into(), PATIENCE)?;
+fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(
@@ -97,6 +100,15 @@ mod tests {
         let expected = Answer { status: Some(200), served_by: Some("node2".into()), body: "hey".into() };
         assert_eq!(answer, expected);
         assert_eq!(parse("HTTP/1.1 503 Service Unavailable\r\n\r\nnot ready: x\n").status, Some(503));
+    }
+
+    #[test]
+    fn the_usual_port_is_left_out() {
+        let url = |text: &str| url(text.parse().unwrap());
+        assert_eq!(url("192.168.42.200:80"), "http://192.168.42.200/");
+        assert_eq!(url("192.168.42.200:8080"), "http://192.168.42.200:8080/");
+        assert_eq!(url("[fd00:42::200]:80"), "http://[fd00:42::200]/");
+        assert_eq!(url("[fd00:42::80]:8080"), "http://[fd00:42::80]:8080/");
     }
 
     #[test]

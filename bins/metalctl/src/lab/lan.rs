@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     sync::Arc,
     thread,
 };
 
 use anyhow::{Context, Result};
+use ipnet::IpNet;
 use metal_core::view::{LinkIndex, Mac};
 use metal_net::{BlockingPacketSocket, Filter, Namespace, Network};
 
@@ -23,6 +24,7 @@ const BRIDGE: &str = "lan";
 /// The link of every node and of the client.
 pub(crate) const LINK: &str = "eth0";
 const LOOPBACK: &str = "lo";
+const WRITABLE: &str = "the stations need settings of their own; run the lab where /proc/sys is writable";
 
 /// The whole LAN. Dropping it removes it.
 #[derive(Debug)]
@@ -33,8 +35,10 @@ pub(crate) struct Lan {
     pub(crate) client: Station,
     /// The switch.
     pub(crate) switch: Station,
-    /// Prefixes, by their first three octets, in which the client has an address.
-    prefixes: BTreeSet<[u8; 3]>,
+    /// Whether it has IPv6 besides IPv4.
+    pub(crate) ipv6: bool,
+    /// Prefixes in which the client has an address.
+    prefixes: BTreeSet<IpNet>,
 }
 
 /// A network namespace.
@@ -56,23 +60,37 @@ pub(crate) struct Node {
     pub(crate) station: Station,
     responder: Responder,
     /// The addresses on its loopback interface.
-    served: BTreeSet<Ipv4Addr>,
+    served: BTreeSet<IpAddr>,
 }
 
 /// An Ethernet address for people.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MacText(pub(crate) Mac);
 
+/// Whether the kernel has IPv6.
+pub(crate) fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
+}
+
 impl Lan {
-    /// Builds it.
-    pub(crate) fn build(names: &[String]) -> Result<Self> {
-        let switch = Station::new()?;
+    /// Builds it, with IPv6 or without.
+    pub(crate) fn build(names: &[String], ipv6: bool) -> Result<Self> {
+        // Without its own noise the LAN is easier to watch.
+        let switch = Station::new(false)?;
         switch.network.add_bridge(BRIDGE)?;
-        let client = Station::new()?;
-        client.plug_in(&switch, "client", plan::CLIENT)?;
-        let nodes = names.iter().enumerate().map(|(index, name)| Node::new(index, name, &switch));
+        let client = Station::new(ipv6)?;
+        let v6 = ipv6.then_some(IpAddr::V6(plan::CLIENT_V6));
+        let addresses: Vec<IpAddr> = [IpAddr::V4(plan::CLIENT)].into_iter().chain(v6).collect();
+        client.plug_in(&switch, "client", plan::CLIENT, &addresses)?;
+        let nodes = names.iter().enumerate().map(|(index, name)| Node::new(index, name, &switch, ipv6));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
-        Ok(Self { nodes, client, switch, prefixes: BTreeSet::from([first_three(plan::CLIENT)]) })
+        let prefixes = addresses.into_iter().map(on_link).collect();
+        Ok(Self { nodes, client, switch, ipv6, prefixes })
+    }
+
+    /// Those of some addresses that can be reached here.
+    pub(crate) fn reachable(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        addresses.iter().filter(|address| address.is_ipv4() || self.ipv6).copied().collect()
     }
 
     /// The node with an Ethernet address.
@@ -93,7 +111,7 @@ impl Lan {
 
     /// What kube-proxy and the Pods would do: every node takes the traffic of these addresses, and answers it.
     pub(crate) fn serve(&mut self, targets: &[Target]) -> Result<()> {
-        let addresses: BTreeSet<Ipv4Addr> = targets.iter().map(|target| *target.address().ip()).collect();
+        let addresses: BTreeSet<IpAddr> = targets.iter().map(|target| target.address().ip()).collect();
         for address in &addresses {
             self.reach(*address, &addresses)?;
         }
@@ -101,45 +119,65 @@ impl Lan {
     }
 
     /// Makes an address on-link for the client, also outside of the LAN's own prefix.
-    fn reach(&mut self, address: Ipv4Addr, taken: &BTreeSet<Ipv4Addr>) -> Result<()> {
-        let [a, b, c, _] = address.octets();
-        if !self.prefixes.insert([a, b, c]) {
+    fn reach(&mut self, address: IpAddr, taken: &BTreeSet<IpAddr>) -> Result<()> {
+        let prefix = on_link(address);
+        if !self.prefixes.insert(prefix) {
             return Ok(());
         }
-        let mut hosts = [1, 254, 253, 252].into_iter().map(|host| Ipv4Addr::new(a, b, c, host));
+        let host = |host: u8| match prefix.network() {
+            IpAddr::V4(network) => IpAddr::from(Ipv4Addr::from_bits(network.to_bits() | u32::from(host))),
+            IpAddr::V6(network) => IpAddr::from(Ipv6Addr::from_bits(network.to_bits() | u128::from(host))),
+        };
+        let mut hosts = [1, 254, 253, 252].into_iter().map(host);
         let own = hosts.find(|host| !taken.contains(host)).context("no free address for the client")?;
-        Ok(self.client.network.add_address(LINK, network(own, plan::PREFIX))?)
+        Ok(self.client.network.add_address(LINK, IpNet::new_assert(own, prefix.prefix_len()))?)
     }
 
-    /// The sockets of the probes.
-    pub(crate) fn probe_sockets(&self) -> Result<Sockets> {
-        let udp = self.client.namespace.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))??;
-        let (arp, mac) = self.client.listen(Filter::Arp)?;
-        Ok(Sockets { udp, arp, mac })
+    /// The sockets of the probes of an address.
+    pub(crate) fn probe_sockets(&self, address: IpAddr) -> Result<Sockets> {
+        let (any, filter) = match address {
+            IpAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), Filter::Arp),
+            IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), Filter::Ndp),
+        };
+        let udp = self.client.namespace.within(|| UdpSocket::bind((any, 0)))??;
+        let (packets, mac) = self.client.listen(filter)?;
+        Ok(Sockets { udp, packets, mac })
     }
 }
 
 impl Station {
-    fn new() -> Result<Self> {
+    fn new(ipv6: bool) -> Result<Self> {
         let namespace = Namespace::new().context("cannot create a network namespace")?;
         let network = namespace.network()?;
-        // Without its own noise the LAN is easier to watch. Not all kernels have IPv6 at all.
         for scope in ["all", "default"] {
-            let _absent = namespace.set_sysctl(&format!("ipv6/conf/{scope}/disable_ipv6"), "1");
+            let set =
+                |setting: &str, value| namespace.set_sysctl(&format!("ipv6/conf/{scope}/{setting}"), value);
+            if ipv6 {
+                set("disable_ipv6", "0").context(WRITABLE)?;
+                // Addresses are usable at once: neither is their uniqueness checked, nor is a router looked for.
+                set("accept_dad", "0").context(WRITABLE)?;
+                set("accept_ra", "0").context(WRITABLE)?;
+            } else {
+                // Not all kernels have IPv6 at all.
+                let _absent = set("disable_ipv6", "1");
+            }
         }
         network.set_up(LOOPBACK)?;
         Ok(Self { namespace: Arc::new(namespace), network })
     }
 
-    /// Joins `eth0` to a port of the switch.
-    fn plug_in(&self, switch: &Self, port: &str, address: Ipv4Addr) -> Result<Mac> {
-        let mac = [0x02, 0, 0, 0, 0, address.octets()[3]];
+    /// Joins `eth0` to a port of the switch; `number` is where its Ethernet address ends as well.
+    fn plug_in(&self, switch: &Self, port: &str, number: Ipv4Addr, addresses: &[IpAddr]) -> Result<Mac> {
+        let mac = [0x02, 0, 0, 0, 0, number.octets()[3]];
         switch.network.add_veth(port, &self.namespace, LINK)?;
         switch.network.set_bridge(port, Some(BRIDGE))?;
         self.network.set_mac(LINK, mac)?;
-        self.network.add_address(LINK, network(address, plan::PREFIX))?;
         switch.network.set_up(port)?;
         self.network.set_up(LINK)?;
+        for address in addresses {
+            let length = on_link(*address).prefix_len();
+            self.network.add_address(LINK, IpNet::new_assert(*address, length))?;
+        }
         Ok(mac)
     }
 
@@ -157,25 +195,29 @@ impl Station {
 }
 
 impl Node {
-    fn new(index: usize, name: &str, switch: &Station) -> Result<Self> {
-        let station = Station::new()?;
+    fn new(index: usize, name: &str, switch: &Station, ipv6: bool) -> Result<Self> {
+        let station = Station::new(ipv6)?;
         // The addresses of Services will be on the loopback interface; answering for them is the speaker's part.
         for (setting, value) in [("arp_ignore", "1"), ("arp_announce", "2"), ("rp_filter", "0")] {
-            station.namespace.set_sysctl(&format!("ipv4/conf/all/{setting}"), value).context(
-                "the nodes must not answer ARP by themselves; run the lab where /proc/sys is writable",
-            )?;
+            // IPv6 needs none: a host answers only for addresses of the link that it is asked on.
+            station.namespace.set_sysctl(&format!("ipv4/conf/all/{setting}"), value).context(WRITABLE)?;
         }
         let port = format!("port{}", index + 1);
-        let mac = station.plug_in(switch, &port, plan::node_address(index))?;
-        station.network.add_route(network(Ipv4Addr::UNSPECIFIED, 0), IpAddr::V4(plan::CLIENT))?;
+        let addresses = plan::node_addresses(index, ipv6);
+        let mac = station.plug_in(switch, &port, plan::node_address(index), &addresses)?;
+        let default = |any| IpNet::new_assert(any, 0);
+        station.network.add_route(default(Ipv4Addr::UNSPECIFIED.into()), plan::CLIENT.into())?;
+        if ipv6 {
+            station.network.add_route(default(Ipv6Addr::UNSPECIFIED.into()), plan::CLIENT_V6.into())?;
+        }
         let (responder, run) = Responder::new(name.to_owned());
         let namespace = Arc::clone(&station.namespace);
         thread::Builder::new().name(format!("responder {name}")).spawn(move || namespace.within(run))?;
         Ok(Self { name: name.to_owned(), port, mac, station, responder, served: BTreeSet::new() })
     }
 
-    fn serve(&mut self, addresses: &BTreeSet<Ipv4Addr>, targets: &[Target]) -> Result<()> {
-        let network_of = |address: &Ipv4Addr| network(*address, 32);
+    fn serve(&mut self, addresses: &BTreeSet<IpAddr>, targets: &[Target]) -> Result<()> {
+        let network_of = |address: &IpAddr| IpNet::from(*address);
         for address in addresses.difference(&self.served) {
             self.station.network.add_address(LOOPBACK, network_of(address))?;
         }
@@ -195,18 +237,22 @@ impl fmt::Display for MacText {
     }
 }
 
-fn network(address: Ipv4Addr, length: u8) -> ipnet::IpNet {
-    ipnet::IpNet::new_assert(address.into(), length)
-}
-
-fn first_three(address: Ipv4Addr) -> [u8; 3] {
-    let [a, b, c, _] = address.octets();
-    [a, b, c]
+/// The prefix of an address that the client takes for its own network.
+fn on_link(address: IpAddr) -> IpNet {
+    let length = if address.is_ipv4() { plan::PREFIX } else { plan::PREFIX_V6 };
+    IpNet::new_assert(address, length).trunc()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_on_link() {
+        let on_link = |text: &str| on_link(text.parse().unwrap()).to_string();
+        assert_eq!(on_link("192.168.42.200"), "192.168.42.0/24");
+        assert_eq!(on_link("fd00:42::200"), "fd00:42::/64");
+    }
 
     #[test]
     fn ethernet_addresses_as_everybody_writes_them() {

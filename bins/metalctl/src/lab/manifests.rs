@@ -28,17 +28,29 @@ impl fmt::Display for Service {
     }
 }
 
-/// Writes a pool, its advertisement and two Services with an endpoint on every node.
-pub(crate) fn write(directory: &Path, nodes: &[String]) -> io::Result<()> {
-    fs::write(directory.join("pool.yaml"), pool())?;
-    fs::write(directory.join("nodes.yaml"), nodes_yaml(nodes))?;
+/// Writes a pool, its advertisement and two Services with an endpoint on every node, of both families or of IPv4
+/// alone.
+pub(crate) fn write(directory: &Path, nodes: &[String], ipv6: bool) -> io::Result<()> {
+    fs::write(directory.join("pool.yaml"), pool(nodes, ipv6))?;
+    fs::write(directory.join("nodes.yaml"), nodes_yaml(nodes, ipv6))?;
     for (name, port) in plan::SERVICES {
-        fs::write(directory.join(format!("{name}.yaml")), service_yaml(name, port, nodes))?;
+        fs::write(directory.join(format!("{name}.yaml")), service_yaml(name, port, nodes, ipv6))?;
     }
     Ok(())
 }
 
-fn pool() -> String {
+/// The advertisement prefers the nodes in their order, so that both addresses of a Service are at one node and move
+/// together: one failure shows both families.
+fn pool(nodes: &[String], ipv6: bool) -> String {
+    let second = if ipv6 { format!("\n  - {}", plan::POOL_V6) } else { String::new() };
+    let preferences = (0..100).zip(nodes).fold(String::new(), |mut yaml, (place, node)| {
+        let _infallible = write!(
+            yaml,
+            "  - weight: {}\n    preference: {{matchLabels: {{kubernetes.io/hostname: {node}}}}}\n",
+            100 - place
+        );
+        yaml
+    });
     format!(
         "\
 apiVersion: metallb.io/v1beta1
@@ -48,7 +60,7 @@ metadata:
   name: lab
 spec:
   addresses:
-  - {}
+  - {}{second}
 ---
 apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
@@ -58,13 +70,17 @@ metadata:
 spec:
   ipAddressPools:
   - lab
-",
+  preferredNodeSelectors:
+{preferences}",
         plan::POOL
     )
 }
 
-fn nodes_yaml(nodes: &[String]) -> String {
+fn nodes_yaml(nodes: &[String], ipv6: bool) -> String {
     nodes.iter().enumerate().fold(String::new(), |mut yaml, (index, node)| {
+        let addresses = plan::node_addresses(index, ipv6);
+        let addresses =
+            addresses.iter().map(|address| format!("  - {{type: InternalIP, address: \"{address}\"}}\n"));
         let _infallible = write!(
             yaml,
             "\
@@ -77,20 +93,22 @@ metadata:
     kubernetes.io/hostname: {node}
 status:
   addresses:
-  - type: InternalIP
-    address: {}
-  conditions:
+{}  conditions:
   - type: Ready
     status: \"True\"
 ",
-            plan::node_address(index)
+            addresses.collect::<String>()
         );
         yaml
     })
 }
 
-fn service_yaml(name: &str, port: u16, nodes: &[String]) -> String {
-    let mut yaml = format!(
+fn service_yaml(name: &str, port: u16, nodes: &[String], ipv6: bool) -> String {
+    let families = match ipv6 {
+        true => "\n  ipFamilyPolicy: RequireDualStack\n  ipFamilies: [IPv4, IPv6]",
+        false => "",
+    };
+    let service = format!(
         "\
 apiVersion: v1
 kind: Service
@@ -98,33 +116,46 @@ metadata:
   namespace: default
   name: {name}
 spec:
-  type: LoadBalancer
+  type: LoadBalancer{families}
   selector:
     app: {name}
   ports:
   - name: http
     port: {port}
     targetPort: 80
+"
+    );
+    // A slice holds addresses of one family.
+    let second = ipv6.then(|| slice_yaml(name, nodes, "IPv6", |node| format!("\"fd00:244:{node}::10\"")));
+    service
+        + &slice_yaml(name, nodes, "IPv4", |node| format!("10.244.{node}.10"))
+        + &second.unwrap_or_default()
+}
+
+fn slice_yaml(name: &str, nodes: &[String], family: &str, address: impl Fn(usize) -> String) -> String {
+    let mut yaml = format!(
+        "\
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata:
   namespace: default
-  name: {name}-lab
+  name: {name}-lab-{}
   labels:
     kubernetes.io/service-name: {name}
-addressType: IPv4
+addressType: {family}
 ports:
 - name: http
   port: 80
 endpoints:
-"
+",
+        family.to_lowercase()
     );
-    for (index, node) in nodes.iter().enumerate() {
+    for (number, node) in (1..).zip(nodes) {
         let _infallible = write!(
             yaml,
-            "- addresses: [10.244.{}.10]\n  nodeName: {node}\n  conditions: {{ready: true, serving: true, terminating: false}}\n",
-            index + 1
+            "- addresses: [{}]\n  nodeName: {node}\n  conditions: {{ready: true, serving: true, terminating: false}}\n",
+            address(number)
         );
     }
     yaml
@@ -257,15 +288,24 @@ mod tests {
     fn what_is_written_can_be_read() {
         let scratch = Scratch::create().unwrap();
         let nodes: Vec<String> = (0..3).map(plan::node_name).collect();
-        write(scratch.path(), &nodes).unwrap();
-        let expected =
-            |name: &str, port| Service { namespace: "default".into(), name: name.into(), tcp: vec![port] };
-        let services = vec![expected("web", 80), expected("web-2", 8080)];
-        assert_eq!(Manifests::new(scratch.path()).read(), Wanted { services, nodes });
-        for file in files(scratch.path()) {
-            let text = fs::read_to_string(&file).unwrap();
-            let documents = serde_saphyr::from_multiple::<serde_json::Value>(&text).unwrap();
-            assert!(documents.iter().all(|document| document["kind"].is_string()), "{}", file.display());
+        for ipv6 in [true, false] {
+            write(scratch.path(), &nodes, ipv6).unwrap();
+            let expected = |name: &str, port| Service {
+                namespace: "default".into(),
+                name: name.into(),
+                tcp: vec![port],
+            };
+            let services = vec![expected("web", 80), expected("web-2", 8080)];
+            assert_eq!(Manifests::new(scratch.path()).read(), Wanted { services, nodes: nodes.clone() });
+            let mut slices = 0;
+            for file in files(scratch.path()) {
+                let text = fs::read_to_string(&file).unwrap();
+                let documents = serde_saphyr::from_multiple::<serde_json::Value>(&text).unwrap();
+                assert!(documents.iter().all(|document| document["kind"].is_string()), "{}", file.display());
+                slices += documents.iter().filter(|document| document["kind"] == "EndpointSlice").count();
+                assert_eq!(text.contains("fd00:"), ipv6, "{}", file.display());
+            }
+            assert_eq!(slices, if ipv6 { 4 } else { 2 });
         }
     }
 

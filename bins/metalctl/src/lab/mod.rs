@@ -3,7 +3,6 @@
 //! It has no opinion about addresses or owners. The real daemons decide; the lab builds the LAN, stands in for
 //! the Pods, watches the wire as a client sees it, and breaks things.
 
-mod arp;
 mod bench;
 mod console;
 mod daemons;
@@ -16,6 +15,7 @@ mod measure;
 mod picture;
 mod plan;
 mod probe;
+mod question;
 mod report;
 mod responder;
 mod rig;
@@ -81,12 +81,16 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
         console.step("clean", format_args!("removed what {} left behind", count(left, "crashed lab")));
     }
     let scratch = Scratch::create().context("cannot make a directory for the lab")?;
-    let (names, places) = prepare(arguments, &scratch)?;
-    console.lines(format_args!("{}\n", picture::draw(&names)));
+    let ipv6 = !arguments.ipv4_only && lan::has_ipv6();
+    let (names, places) = prepare(arguments, &scratch, ipv6)?;
+    console.lines(format_args!("{}\n", picture::draw(&names, ipv6)));
+    if !ipv6 && !arguments.ipv4_only {
+        console.step("ipv4", "this kernel has no IPv6: the lab goes on with IPv4 alone");
+    }
 
     let mut report = Report::default();
     let starter = Starter { programs, places, console: Arc::clone(&console) };
-    let outcome = build(&names, &starter, &interrupt)
+    let outcome = build(&names, ipv6, &starter, &interrupt)
         .and_then(|rig| tell(rig, arguments, &mut report, isolation.is_user_namespace()));
     if let Err(error) = &outcome
         && !matches!(error.downcast_ref(), Some(Stop::Interrupted))
@@ -105,7 +109,7 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
 }
 
 /// The names of the nodes, and the directories of the daemons with the lab's manifests in them.
-fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Places)> {
+fn prepare(arguments: &LabArgs, scratch: &Scratch, ipv6: bool) -> Result<(Vec<String>, Places)> {
     let given = arguments
         .manifests
         .as_deref()
@@ -117,7 +121,7 @@ fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Place
         Some(directory) => std::path::absolute(directory)?,
         None => {
             let directory = scratch.subdirectory("manifests")?;
-            manifests::write(&directory, &names).context("cannot write the lab's manifests")?;
+            manifests::write(&directory, &names, ipv6).context("cannot write the lab's manifests")?;
             directory
         }
     };
@@ -125,13 +129,14 @@ fn prepare(arguments: &LabArgs, scratch: &Scratch) -> Result<(Vec<String>, Place
     Ok((names, Places { manifests, state, logs }))
 }
 
-fn build(names: &[String], starter: &Starter, interrupt: &Interrupt) -> Result<Rig> {
+fn build(names: &[String], ipv6: bool, starter: &Starter, interrupt: &Interrupt) -> Result<Rig> {
     let begin = std::time::Instant::now();
-    let lan = Lan::build(names)?;
+    let lan = Lan::build(names, ipv6)?;
     let (console, took) = (&starter.console, begin.elapsed().as_millis());
+    let families = if ipv6 { "IPv4 and IPv6" } else { "IPv4" };
     console.step(
         "lan",
-        format_args!("{}, a client and a switch, built in {took} ms", count(names.len(), "node")),
+        format_args!("{}, a client and a switch, {families}, built in {took} ms", count(names.len(), "node")),
     );
     Rig::start(lan, starter.clone(), interrupt.clone())
 }

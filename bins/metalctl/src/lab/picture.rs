@@ -3,26 +3,45 @@
 use super::plan;
 
 /// Draws the switch and what is plugged into it.
-pub(crate) fn draw(nodes: &[String]) -> String {
-    let node = |(index, name): (usize, &String)| (clip(name), plan::node_address(index).to_string());
-    let mut boxes: Vec<(String, String)> = nodes.iter().enumerate().map(node).collect();
+pub(crate) fn draw(nodes: &[String], ipv6: bool) -> String {
+    let node = |(index, name): (usize, &String)| Station {
+        name: clip(name),
+        v4: plan::node_address(index).to_string(),
+        v6: plan::node_address_v6(index).to_string(),
+    };
+    let mut boxes: Vec<Station> = nodes.iter().enumerate().map(node).collect();
     if boxes.len() > MOST {
-        boxes.splice(MOST - 2..boxes.len() - 1, [("...".to_owned(), String::new())]);
+        let between = Station { name: "...".to_owned(), v4: String::new(), v6: String::new() };
+        boxes.splice(MOST - 2..boxes.len() - 1, [between]);
     }
-    boxes.push(("client".to_owned(), plan::CLIENT.to_string()));
+    boxes.push(Station {
+        name: "client".to_owned(),
+        v4: plan::CLIENT.to_string(),
+        v6: plan::CLIENT_V6.to_string(),
+    });
     let centre = |index: usize| index * CELL + CELL / 2;
     let (first, last) = (centre(0), centre(boxes.len() - 1));
     let wire = format!("{}┌{:─^width$}┐", " ".repeat(first), " switch ", width = last - first - 1);
     let mut drops = vec![' '; last + 1];
     (0..boxes.len()).for_each(|index| drops[centre(index)] = '│');
     let row = |texts: Vec<&str>| texts.iter().map(|text| format!("{text:^CELL$}")).collect::<String>();
-    let lines = [
+    let mut lines = vec![
         wire,
         drops.into_iter().collect(),
-        row(boxes.iter().map(|(name, _)| name.as_str()).collect()),
-        row(boxes.iter().map(|(_, address)| address.as_str()).collect()),
+        row(boxes.iter().map(|station| station.name.as_str()).collect()),
+        row(boxes.iter().map(|station| station.v4.as_str()).collect()),
     ];
-    lines.map(|line| line.trim_end().to_owned()).join("\n")
+    if ipv6 {
+        lines.push(row(boxes.iter().map(|station| station.v6.as_str()).collect()));
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// What is drawn below the wire.
+struct Station {
+    name: String,
+    v4: String,
+    v6: String,
 }
 
 /// A name that fits into its box.
@@ -40,7 +59,7 @@ mod tests {
     use super::*;
 
     fn draw(nodes: usize) -> String {
-        super::draw(&(0..nodes).map(plan::node_name).collect::<Vec<_>>())
+        super::draw(&(0..nodes).map(plan::node_name).collect::<Vec<_>>(), true)
     }
 
     #[test]
@@ -50,8 +69,11 @@ mod tests {
             "        │                │                │",
             "      node1            node2           client",
             "  192.168.42.11    192.168.42.12   192.168.42.100",
+            "   fd00:42::11      fd00:42::12     fd00:42::100",
         ];
         assert_eq!(draw(2).lines().collect::<Vec<_>>(), expected);
+        let without = super::draw(&["node1".to_owned(), "node2".to_owned()], false);
+        assert_eq!(without.lines().collect::<Vec<_>>(), expected[..4]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The two probes: each millisecond a datagram to be echoed, and a broadcast ARP request.
+//! The two probes of an address: each millisecond a datagram to be echoed, and a question who has the address, an ARP
+//! request or a neighbour solicitation.
 //!
 //! Both are needed. A node whose speaker died goes on serving every client that knows its Ethernet address,
-//! so only the request shows that nobody answers; and an answered request does not mean that traffic flows.
+//! so only the question shows that nobody answers; and an answered question does not mean that traffic flows.
 
 use std::{
     io,
-    net::{Ipv4Addr, UdpSocket},
+    net::{IpAddr, UdpSocket},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -17,7 +18,7 @@ use std::{
 use metal_core::view::Mac;
 use metal_net::BlockingPacketSocket;
 
-use super::{arp, measure::Probe, plan};
+use super::{measure::Probe, plan, question};
 
 /// The time between two probes of a kind.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -40,18 +41,19 @@ pub(crate) struct Answer {
 pub(crate) struct Sockets {
     /// Connected to the echo of the address.
     pub(crate) udp: UdpSocket,
-    /// On the client's link, for ARP.
-    pub(crate) arp: BlockingPacketSocket,
+    /// On the client's link, for questions and answers.
+    pub(crate) packets: BlockingPacketSocket,
     /// The Ethernet address of that link.
     pub(crate) mac: Mac,
 }
 
-/// Both probes, running.
+/// Both probes of an address, running.
 #[derive(Debug)]
 pub(crate) struct Prober {
-    origin: Instant,
+    /// What they probe.
+    pub(crate) address: IpAddr,
     pub(crate) udp: Running,
-    pub(crate) arp: Running,
+    pub(crate) questions: Running,
 }
 
 /// One probe, running.
@@ -75,10 +77,9 @@ pub(crate) struct Series {
 }
 
 impl Prober {
-    /// Starts to probe `address`.
-    pub(crate) fn start(sockets: Sockets, address: Ipv4Addr) -> io::Result<Self> {
-        let origin = Instant::now();
-        let Sockets { udp, arp: packets, mac } = sockets;
+    /// Starts to probe `address`; times count from `origin`.
+    pub(crate) fn start(origin: Instant, sockets: Sockets, address: IpAddr) -> io::Result<Self> {
+        let Sockets { udp, packets, mac } = sockets;
         udp.connect((address, plan::ECHO_PORT))?;
         udp.set_read_timeout(Some(GLANCE))?;
         let (udp, packets) = (Arc::new(udp), Arc::new(packets));
@@ -93,29 +94,29 @@ impl Prober {
                 (length == 4).then(|| Answer { number: u32::from_be_bytes(datagram), mac: None })
             },
         );
-        let arp = Running::start(
+        let questions = Running::start(
             origin,
-            move |number| _ = packets_out.send(arp::request(number, mac, address).as_bytes()),
+            move |number| _ = packets_out.send(question::ask(number, mac, address).as_bytes()),
             move || {
-                let mut frame = [0; 64];
+                let mut frame = [0; question::LONGEST];
                 let length = packets.recv_until(&mut frame, Instant::now() + GLANCE).ok()??;
-                let (number, owner) = arp::answer(&frame[..length], mac, address)?;
+                let (number, owner) = question::answer(&frame[..length], mac, address)?;
                 Some(Answer { number, mac: Some(owner) })
             },
         );
-        Ok(Self { origin, udp, arp })
+        Ok(Self { address, udp, questions })
     }
 
-    /// The time since the start.
-    pub(crate) fn now(&self) -> Duration {
-        self.origin.elapsed()
-    }
-
-    /// Stops sending, waits for the last answers, and returns the series of datagrams and of requests.
-    pub(crate) fn finish(self) -> (Series, Series) {
+    /// Ends soon; [`finish`](Self::finish) waits for it.
+    pub(crate) fn stop(&self) {
         self.udp.stop.store(true, Ordering::Relaxed);
-        self.arp.stop.store(true, Ordering::Relaxed);
-        (self.udp.finish(), self.arp.finish())
+        self.questions.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops sending, waits for the last answers, and returns the series of datagrams and of questions.
+    pub(crate) fn finish(self) -> (Series, Series) {
+        self.stop();
+        (self.udp.finish(), self.questions.finish())
     }
 }
 
@@ -179,7 +180,7 @@ impl Running {
 fn pace(origin: Instant, stop: &AtomicBool, send: impl Fn(u32)) -> Vec<Duration> {
     let mut sent = Vec::with_capacity(1 << 14);
     let mut next = origin.elapsed();
-    for number in 0..arp::NUMBERS {
+    for number in 0..question::NUMBERS {
         if stop.load(Ordering::Relaxed) {
             break;
         }

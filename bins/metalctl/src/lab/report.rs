@@ -1,6 +1,6 @@
 //! What the lab found out, as one JSON document.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use serde::Serialize;
 
@@ -62,11 +62,34 @@ pub(crate) struct Fetch {
 pub(crate) struct Run {
     /// What was done.
     pub(crate) cause: &'static str,
-    /// The address that was probed.
-    pub(crate) address: Ipv4Addr,
+    /// The address that was probed and whose owner has failed.
+    pub(crate) address: IpAddr,
     /// The node that answered for it before.
     pub(crate) from: Option<String>,
     /// The node that answered for it afterwards; `None` when nobody took over.
+    pub(crate) to: Option<String>,
+    /// The worst of all probes, of both families.
+    pub(crate) longest_gap_ms: f64,
+    /// The worst of all probes, of both families.
+    pub(crate) lost: usize,
+    /// The UDP echo.
+    pub(crate) udp: Counts,
+    /// The ARP request; `None` when the address is an IPv6 one.
+    pub(crate) arp: Option<Counts>,
+    /// The most Ethernet addresses that answered one and the same question.
+    pub(crate) max_macs: usize,
+    /// What became of an IPv6 address meanwhile, if there is one.
+    pub(crate) ipv6: Option<Ipv6>,
+}
+
+/// What became of an IPv6 address in a failure.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ipv6 {
+    /// The address that was probed.
+    pub(crate) address: IpAddr,
+    /// The node that answered for it before.
+    pub(crate) from: Option<String>,
+    /// The node that answered for it afterwards: the same one, unless that is the one that has failed.
     pub(crate) to: Option<String>,
     /// The worse of the two probes.
     pub(crate) longest_gap_ms: f64,
@@ -74,9 +97,26 @@ pub(crate) struct Run {
     pub(crate) lost: usize,
     /// The UDP echo.
     pub(crate) udp: Counts,
-    /// The ARP request.
-    pub(crate) arp: Counts,
-    /// The most Ethernet addresses that answered one and the same ARP request.
+    /// The neighbour solicitation.
+    pub(crate) ndp: Counts,
+    /// The most Ethernet addresses that answered one and the same solicitation.
+    pub(crate) max_macs: usize,
+}
+
+/// What became of an address in a failure, as measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Course {
+    /// The address.
+    pub(crate) address: IpAddr,
+    /// The node that answered for it before.
+    pub(crate) from: Option<String>,
+    /// The node that answered for it afterwards.
+    pub(crate) to: Option<String>,
+    /// The UDP echo.
+    pub(crate) udp: Tally,
+    /// The questions who has the address.
+    pub(crate) questions: Tally,
+    /// The most Ethernet addresses that answered one and the same question.
     pub(crate) max_macs: usize,
 }
 
@@ -102,25 +142,54 @@ pub(crate) struct Summary {
     pub(crate) max_ms: f64,
 }
 
+impl Course {
+    /// The longest gap, the worse of both probes.
+    pub(crate) fn gap(&self) -> Duration {
+        self.udp.longest_gap.max(self.questions.longest_gap)
+    }
+
+    fn lost(&self) -> usize {
+        self.udp.lost.max(self.questions.lost)
+    }
+}
+
 impl Run {
-    /// The report of a failure that `udp` and `arp` have measured.
-    pub(crate) fn new(cause: &'static str, address: Ipv4Addr, udp: Tally, arp: Tally) -> Self {
+    /// The report of a failure: what became of the address whose owner has failed, and of an IPv6 address besides.
+    pub(crate) fn new(cause: &'static str, first: &Course, second: Option<&Course>) -> Self {
+        let v6 = [Some(first), second].into_iter().flatten().find(|course| course.address.is_ipv6());
+        let worst = |gap: fn(&Course) -> Duration| gap(first).max(second.map(gap).unwrap_or_default());
         Self {
             cause,
-            address,
-            from: None,
-            to: None,
-            longest_gap_ms: milliseconds(udp.longest_gap.max(arp.longest_gap)),
-            lost: udp.lost.max(arp.lost),
-            udp: udp.into(),
-            arp: arp.into(),
-            max_macs: 0,
+            address: first.address,
+            from: first.from.clone(),
+            to: first.to.clone(),
+            longest_gap_ms: milliseconds(worst(Course::gap)),
+            lost: first.lost().max(second.map(Course::lost).unwrap_or_default()),
+            udp: first.udp.into(),
+            arp: first.address.is_ipv4().then(|| first.questions.into()),
+            max_macs: first.max_macs.max(second.map(|course| course.max_macs).unwrap_or_default()),
+            ipv6: v6.map(Ipv6::from),
         }
     }
 
-    /// Whether another node answers now.
-    pub(crate) const fn is_taken_over(&self) -> bool {
-        self.to.is_some()
+    /// Whether another node answers now, and somebody for the IPv6 address.
+    pub(crate) fn is_taken_over(&self) -> bool {
+        self.to.is_some() && self.ipv6.as_ref().is_none_or(|ipv6| ipv6.to.is_some())
+    }
+}
+
+impl From<&Course> for Ipv6 {
+    fn from(course: &Course) -> Self {
+        Self {
+            address: course.address,
+            from: course.from.clone(),
+            to: course.to.clone(),
+            longest_gap_ms: milliseconds(course.gap()),
+            lost: course.lost(),
+            udp: course.udp.into(),
+            ndp: course.questions.into(),
+            max_macs: course.max_macs,
+        }
     }
 }
 
@@ -160,9 +229,20 @@ mod tests {
         Tally { sent: 900, lost, longest_gap: Duration::from_micros(gap_us) }
     }
 
+    fn course(address: &str, questions: Tally) -> Course {
+        Course {
+            address: address.parse().unwrap(),
+            from: Some("node1".into()),
+            to: Some("node3".into()),
+            udp: tally(0, 1_100),
+            questions,
+            max_macs: 1,
+        }
+    }
+
     fn example() -> Report {
-        let run = Run::new("kill", Ipv4Addr::new(192, 168, 42, 200), tally(0, 1_100), tally(301, 302_345));
-        let run = Run { from: Some("node1".into()), to: Some("node3".into()), max_macs: 1, ..run };
+        let v4 = course("192.168.42.200", tally(301, 302_345));
+        let run = Run::new("kill", &v4, Some(&course("fd00:42::200", tally(299, 300_001))));
         Report {
             nodes: vec![Node { name: "node1".into(), mac: "02:00:00:00:00:01".into(), pid: 4711 }],
             services: vec![Service {
@@ -193,7 +273,10 @@ mod tests {
                 r#""runs":[{"cause":"kill","address":"192.168.42.200","from":"node1","to":"node3","#,
                 r#""longest_gap_ms":302.345,"lost":301,"#,
                 r#""udp":{"sent":900,"lost":0,"longest_gap_ms":1.1},"#,
-                r#""arp":{"sent":900,"lost":301,"longest_gap_ms":302.345},"max_macs":1}],"#,
+                r#""arp":{"sent":900,"lost":301,"longest_gap_ms":302.345},"max_macs":1,"#,
+                r#""ipv6":{"address":"fd00:42::200","from":"node1","to":"node3","longest_gap_ms":300.001,"#,
+                r#""lost":299,"udp":{"sent":900,"lost":0,"longest_gap_ms":1.1},"#,
+                r#""ndp":{"sent":900,"lost":299,"longest_gap_ms":300.001},"max_macs":1}}],"#,
                 r#""summary":{"p50_ms":302.345,"p99_ms":302.345,"max_ms":302.345}}"#
             )
         );
@@ -210,11 +293,26 @@ mod tests {
     }
 
     #[test]
+    fn the_worse_family_counts() {
+        let (mut v4, v6) = (course("192.0.2.1", tally(3, 2)), course("2001:db8::1", tally(4, 5_000)));
+        v4.max_macs = 2;
+        let run = Run::new("link", &v4, Some(&v6));
+        assert_eq!((run.longest_gap_ms, run.lost, run.max_macs), (5.0, 4, 2));
+        let alone = Run::new("link", &v6, None);
+        assert!(alone.arp.is_none() && alone.address == v6.address);
+        assert_eq!(alone.ipv6.map(|ipv6| ipv6.address), Some(v6.address));
+        assert!(Run::new("link", &v4, None).ipv6.is_none());
+    }
+
+    #[test]
     fn success_needs_every_takeover_and_every_page() {
         assert!(example().is_success());
         let mut lonely = example();
         lonely.runs[0].to = None;
         assert!(!lonely.is_success());
+        let mut half = example();
+        half.runs[0].ipv6.as_mut().unwrap().to = None;
+        assert!(!half.is_success());
         for status in [Some(503), None] {
             let mut unserved = example();
             unserved.http[0].status = status;

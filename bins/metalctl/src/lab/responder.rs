@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -20,14 +20,14 @@ use super::plan;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     /// Pages over HTTP.
-    Pages(SocketAddrV4),
+    Pages(SocketAddr),
     /// Datagrams, sent back as they came.
-    Echo(SocketAddrV4),
+    Echo(SocketAddr),
 }
 
 impl Target {
     /// Where it is served.
-    pub(crate) const fn address(&self) -> SocketAddrV4 {
+    pub(crate) const fn address(&self) -> SocketAddr {
         match self {
             Self::Pages(address) | Self::Echo(address) => *address,
         }
@@ -48,9 +48,9 @@ pub(crate) const SERVED_BY: &str = "x-served-by";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The targets of a Service on one of its addresses: its ports, and the echo that the lab probes.
-pub(crate) fn targets(address: Ipv4Addr, ports: &[u16]) -> impl Iterator<Item = Target> {
-    let pages = ports.iter().map(move |port| Target::Pages(SocketAddrV4::new(address, *port)));
-    pages.chain([Target::Echo(SocketAddrV4::new(address, plan::ECHO_PORT))])
+pub(crate) fn targets(address: IpAddr, ports: &[u16]) -> impl Iterator<Item = Target> {
+    let pages = ports.iter().map(move |port| Target::Pages(SocketAddr::new(address, *port)));
+    pages.chain([Target::Echo(SocketAddr::new(address, plan::ECHO_PORT))])
 }
 
 impl Responder {
@@ -159,7 +159,7 @@ mod tests {
     fn it_serves_what_it_is_told_and_nothing_else() {
         let (responder, run) = Responder::new("node7".to_owned());
         let thread = thread::spawn(run);
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port());
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         responder.serve(vec![Target::Pages(address), Target::Echo(address)]).unwrap();
 
         let fetch = http::fetch(address);
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_taken_port_is_reported() {
         let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let net::SocketAddr::V4(address) = taken.local_addr().unwrap() else { panic!("not IPv4") };
+        let address = taken.local_addr().unwrap();
         let (responder, run) = Responder::new("node1".to_owned());
         let thread = thread::spawn(run);
         let error = responder.serve(vec![Target::Pages(address)]).unwrap_err();

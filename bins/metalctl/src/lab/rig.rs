@@ -3,23 +3,23 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use metal_core::view::Mac;
 use metal_net::{BlockingPacketSocket, Filter, Namespace};
 
 use super::{
-    arp,
     console::{Console, Mark},
     daemons::{self, Daemon, METRICS, Starter},
     http,
     interrupt::Interrupt,
     lan::{LINK, Lan, MacText, Node},
     manifests::{self, Manifests},
+    question,
     report::{self, Fetch},
     responder, state,
     wait::Waiter,
@@ -117,10 +117,18 @@ impl Rig {
             .collect()
     }
 
-    /// The address that is probed: the first one of the first Service.
-    pub(crate) fn probed(&self) -> Result<Ipv4Addr> {
-        let addresses = self.services.iter().flat_map(|served| state::v4(&served.addresses));
-        addresses.into_iter().next().context("no Service has an IPv4 address")
+    /// The addresses that are probed: the first one of the first Service, of either family, IPv4 first.
+    pub(crate) fn probed(&self) -> Result<Vec<IpAddr>> {
+        let addresses: Vec<IpAddr> = self.addresses().collect();
+        let of = |family: fn(&IpAddr) -> bool| addresses.iter().copied().find(family);
+        let probed: Vec<IpAddr> = [of(IpAddr::is_ipv4), of(IpAddr::is_ipv6)].into_iter().flatten().collect();
+        anyhow::ensure!(!probed.is_empty(), "no Service has an address that this LAN can reach");
+        Ok(probed)
+    }
+
+    /// The addresses of all Services that can be reached on this LAN.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.services.iter().flat_map(|served| self.lan.reachable(&served.addresses))
     }
 
     /// Waits until the controller and every speaker are ready, and every speaker hears all others.
@@ -221,28 +229,29 @@ impl Rig {
     fn serve(&mut self) -> Result<()> {
         let of_service = |served: &Served| {
             let ports = served.service.tcp.clone();
-            let addresses = state::v4(&served.addresses).into_iter();
+            let addresses = self.lan.reachable(&served.addresses).into_iter();
             addresses.flat_map(move |address| responder::targets(address, &ports).collect::<Vec<_>>())
         };
         let targets: Vec<_> = self.services.iter().flat_map(of_service).collect();
         self.lan.serve(&targets)
     }
 
-    /// Waits until somebody answers ARP for every address.
+    /// Waits until somebody answers for every address, ARP or Neighbour Discovery.
     pub(crate) fn await_announcements(&mut self) -> Result<()> {
-        let addresses: Vec<Ipv4Addr> =
-            self.services.iter().flat_map(|served| state::v4(&served.addresses)).collect();
-        let (socket, mac) = self.lan.client.listen(Filter::Arp)?;
-        let mut owners: BTreeMap<Ipv4Addr, Mac> = BTreeMap::new();
+        let addresses: Vec<IpAddr> = self.addresses().collect();
+        let (arp, mac) = self.lan.client.listen(Filter::Arp)?;
+        let (ndp, _) = self.lan.client.listen(Filter::Ndp)?;
+        let mut owners: BTreeMap<IpAddr, Mac> = BTreeMap::new();
         self.wait(|rig, waiter| {
-            let done = waiter.within(PATIENCE, "answers to ARP requests", || {
+            let done = waiter.within(PATIENCE, "answers to the question who has the addresses", || {
                 for address in addresses
                     .iter()
                     .filter(|address| !owners.contains_key(address))
                     .copied()
                     .collect::<Vec<_>>()
                 {
-                    if let Some(owner) = ask(&socket, mac, address) {
+                    let socket = if address.is_ipv4() { &arp } else { &ndp };
+                    if let Some(owner) = ask(socket, mac, address) {
                         owners.insert(address, owner);
                     }
                 }
@@ -266,25 +275,32 @@ impl Rig {
         Ok(())
     }
 
-    /// Fetches a page of every Service from the client.
+    /// Fetches a page of every Service from the client, from its first address of either family.
     pub(crate) fn fetch_all(&self) -> Result<Vec<Fetch>> {
         let mut fetched = Vec::new();
         for served in &self.services {
-            let address = state::v4(&served.addresses).first().copied();
-            let Some((address, port)) = address.zip(served.service.tcp.first().copied()) else { continue };
-            let fetch = self.lan.client.namespace.within(|| http::fetch(SocketAddrV4::new(address, port)))?;
-            let (mark, mut text) = match fetch.status {
-                Some(200) => (Mark::Good, format!("{} 200", fetch.url)),
-                Some(status) => (Mark::Bad, format!("{} {status}", fetch.url)),
-                None => (Mark::Bad, format!("{} does not answer", fetch.url)),
-            };
-            if let Some(node) = &fetch.served_by {
-                let _infallible = write!(text, ", served by {node}");
+            let addresses = self.lan.reachable(&served.addresses);
+            let of = |family: fn(&IpAddr) -> bool| addresses.iter().copied().find(family);
+            for address in [of(IpAddr::is_ipv4), of(IpAddr::is_ipv6)].into_iter().flatten() {
+                let Some(port) = served.service.tcp.first().copied() else { continue };
+                fetched.push(self.fetch(SocketAddr::new(address, port))?);
             }
-            self.console().marked(mark, "fetch", text);
-            fetched.push(fetch);
         }
         Ok(fetched)
+    }
+
+    fn fetch(&self, address: SocketAddr) -> Result<Fetch> {
+        let fetch = self.lan.client.namespace.within(|| http::fetch(address))?;
+        let (mark, mut text) = match fetch.status {
+            Some(200) => (Mark::Good, format!("{} 200", fetch.url)),
+            Some(status) => (Mark::Bad, format!("{} {status}", fetch.url)),
+            None => (Mark::Bad, format!("{} does not answer", fetch.url)),
+        };
+        if let Some(node) = &fetch.served_by {
+            let _infallible = write!(text, ", served by {node}");
+        }
+        self.console().marked(mark, "fetch", text);
+        Ok(fetch)
     }
 
     /// Stays up until Ctrl-C, following changes of the manifests.
@@ -339,13 +355,13 @@ impl Rig {
 }
 
 /// Asks once who has an address.
-fn ask(socket: &BlockingPacketSocket, source: Mac, address: Ipv4Addr) -> Option<Mac> {
+fn ask(socket: &BlockingPacketSocket, source: Mac, address: IpAddr) -> Option<Mac> {
     // What fails now is asked again.
-    socket.send(arp::request(0, source, address).as_bytes()).ok()?;
+    socket.send(question::ask(0, source, address).as_bytes()).ok()?;
     let deadline = Instant::now() + ASK_AGAIN;
-    let mut frame = [0; 64];
+    let mut frame = [0; question::LONGEST];
     while let Ok(Some(length)) = socket.recv_until(&mut frame, deadline) {
-        if let Some((_, owner)) = arp::answer(&frame[..length], source, address) {
+        if let Some((_, owner)) = question::answer(&frame[..length], source, address) {
             return Some(owner);
         }
     }

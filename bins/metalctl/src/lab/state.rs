@@ -1,10 +1,6 @@
 //! What the daemons have written: the addresses of Services.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr},
-    path::Path,
-};
+use std::{fs, net::IpAddr, path::Path};
 
 use serde::Deserialize;
 
@@ -14,15 +10,6 @@ pub(crate) fn addresses(state: &Path, namespace: &str, name: &str) -> Vec<IpAddr
     let Ok(text) = fs::read_to_string(file) else { return Vec::new() };
     // Files are renamed into place, so what cannot be parsed is not ours.
     serde_json::from_str::<Service>(&text).map(|service| service.addresses()).unwrap_or_default()
-}
-
-/// The IPv4 addresses among some addresses.
-pub(crate) fn v4(addresses: &[IpAddr]) -> Vec<Ipv4Addr> {
-    let v4 = |address: &IpAddr| match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    };
-    addresses.iter().filter_map(v4).collect()
 }
 
 #[derive(Deserialize)]
@@ -69,7 +56,6 @@ mod tests {
         fs::write(directory.join("pending.json"), r#"{"status":{"loadBalancer":{}}}"#).unwrap();
         let found = addresses(scratch.path(), "default", "web");
         assert_eq!(found, ["192.168.42.200".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
-        assert_eq!(v4(&found), [Ipv4Addr::new(192, 168, 42, 200)]);
         assert_eq!(addresses(scratch.path(), "default", "pending"), [] as [IpAddr; 0]);
         assert_eq!(addresses(scratch.path(), "default", "missing"), [] as [IpAddr; 0]);
     }

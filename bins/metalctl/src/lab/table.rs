@@ -1,12 +1,12 @@
 //! The result of all runs as a table.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use owo_colors::OwoColorize;
 
 use super::{
     count,
-    report::{Report, Run},
+    report::{Counts, Report, Run},
 };
 
 /// Draws it; empty without runs.
@@ -16,10 +16,12 @@ pub(crate) fn draw(report: &Report) -> String {
         return text;
     }
     let head = [
-        "run", "cause", "address", "from", "to", "gap ms", "lost", "udp ms", "lost", "arp ms", "lost", "macs",
+        "run", "cause", "address", "from", "to", "gap ms", "lost", "udp ms", "lost", "ask ms", "lost", "macs",
     ];
-    let rows: Vec<[String; COLUMNS]> =
-        std::iter::once(head.map(str::to_owned)).chain((1..).zip(&report.runs).map(row)).collect();
+    let good = report.runs.iter().flat_map(|run| rows(0, run).map(move |_| run.is_taken_over()));
+    let good: Vec<bool> = good.collect();
+    let runs = (1..).zip(&report.runs).flat_map(|(number, run)| rows(number, run));
+    let rows: Vec<[String; COLUMNS]> = std::iter::once(head.map(str::to_owned)).chain(runs).collect();
     let widths: Vec<usize> = (0..COLUMNS)
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default())
         .collect();
@@ -32,7 +34,7 @@ pub(crate) fn draw(report: &Report) -> String {
                 _ => write!(line, "  {cell:>width$}"),
             };
         }
-        let line = match number.checked_sub(1).map(|run| report.runs[run].is_taken_over()) {
+        let line = match number.checked_sub(1).map(|row| good[row]) {
             None => line.bold().to_string(),
             Some(true) => line,
             Some(false) => line.red().to_string(),
@@ -46,58 +48,76 @@ pub(crate) fn draw(report: &Report) -> String {
             summary.p50_ms, summary.p99_ms, summary.max_ms
         );
         let _infallible =
-            write!(text, "\n  longest gap of {runs}, the worse of both probes:   {}", numbers.bold());
+            write!(text, "\n  longest gap of {runs}, the worst of its probes:   {}", numbers.bold());
     }
     format!("\n{text}\n")
 }
 
 const COLUMNS: usize = 12;
 
-fn row((number, run): (usize, &Run)) -> [String; COLUMNS] {
+/// One row for the address whose owner failed, and one for an IPv6 address besides it.
+fn rows(number: usize, run: &Run) -> impl Iterator<Item = [String; COLUMNS]> {
     let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "nobody".to_owned());
-    [
-        number.to_string(),
-        run.cause.to_owned(),
-        run.address.to_string(),
-        name(&run.from),
-        name(&run.to),
-        format!("{:.1}", run.longest_gap_ms),
-        run.lost.to_string(),
-        format!("{:.1}", run.udp.longest_gap_ms),
-        run.udp.lost.to_string(),
-        format!("{:.1}", run.arp.longest_gap_ms),
-        run.arp.lost.to_string(),
-        run.max_macs.to_string(),
-    ]
+    let row = |head: [String; 5], udp: Counts, questions: Counts, max_macs: usize| {
+        let numbers = [
+            format!("{:.1}", udp.longest_gap_ms.max(questions.longest_gap_ms)),
+            udp.lost.max(questions.lost).to_string(),
+            format!("{:.1}", udp.longest_gap_ms),
+            udp.lost.to_string(),
+            format!("{:.1}", questions.longest_gap_ms),
+            questions.lost.to_string(),
+            max_macs.to_string(),
+        ];
+        let mut cells = head.into_iter().chain(numbers);
+        std::array::from_fn(|_| cells.next().unwrap_or_default())
+    };
+    let head = |address: IpAddr, from, to| {
+        [number.to_string(), run.cause.to_owned(), address.to_string(), name(from), name(to)]
+    };
+    let first = run.arp.map(|arp| row(head(run.address, &run.from, &run.to), run.udp, arp, run.max_macs));
+    let second = run
+        .ipv6
+        .as_ref()
+        .map(|ipv6| row(head(ipv6.address, &ipv6.from, &ipv6.to), ipv6.udp, ipv6.ndp, ipv6.max_macs));
+    first.into_iter().chain(second)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, time::Duration};
+    use std::time::Duration;
 
     use super::*;
-    use crate::lab::{measure::Tally, report::Summary};
+    use crate::lab::{
+        measure::Tally,
+        report::{Course, Summary},
+    };
 
     #[test]
-    fn one_row_a_run_and_the_summary() {
+    fn one_row_an_address_and_the_summary() {
         let tally = |lost, gap| Tally { sent: 500, lost, longest_gap: Duration::from_millis(gap) };
-        let address = Ipv4Addr::new(192, 168, 42, 200);
-        let mut good = Run::new("kill", address, tally(0, 1), tally(301, 302));
-        (good.from, good.to, good.max_macs) = (Some("node1".into()), Some("node3".into()), 1);
-        let bad = Run {
-            from: Some("node3".into()),
-            ..Run::new("kill", address, tally(0, 1), tally(9_999, 10_000))
+        let course = |address: &str, to: Option<&str>, max_macs, questions| Course {
+            address: address.parse().unwrap(),
+            from: Some("node1".into()),
+            to: to.map(str::to_owned),
+            udp: tally(0, 1),
+            questions,
+            max_macs,
         };
+        let v4 = course("192.168.42.200", Some("node3"), 1, tally(301, 302));
+        let v6 = course("fd00:42::200", Some("node3"), 1, tally(299, 300));
+        let good = Run::new("kill", &v4, Some(&v6));
+        let bad = Run::new("kill", &course("192.168.42.200", None, 0, tally(9_999, 10_000)), None);
         let summary = Summary::of(&[Duration::from_millis(302), Duration::from_secs(10)]);
         let report = Report { runs: vec![good, bad], summary, ..Report::default() };
         let plain = anstream::adapter::strip_str(&draw(&report)).to_string();
         let expected = [
             "",
-            "  run  cause  address         from   to       gap ms  lost  udp ms  lost   arp ms  lost  macs",
+            "  run  cause  address         from   to       gap ms  lost  udp ms  lost   ask ms  lost  macs",
             "    1  kill   192.168.42.200  node1  node3     302.0   301     1.0     0    302.0   301     1",
-            "    2  kill   192.168.42.200  node3  nobody  10000.0  9999     1.0     0  10000.0  9999     0",
+            "    1  kill   fd00:42::200    node1  node3     300.0   299     1.0     0    300.0   299     1",
+            "    2  kill   192.168.42.200  node1  nobody  10000.0  9999     1.0     0  10000.0  9999     0",
             "",
-            "  longest gap of 2 runs, the worse of both probes:   p50 302.0 ms   p99 10000.0 ms   max 10000.0 ms",
+            "  longest gap of 2 runs, the worst of its probes:   p50 302.0 ms   p99 10000.0 ms   max 10000.0 ms",
         ];
         assert_eq!(plain.lines().collect::<Vec<_>>(), expected);
         assert_eq!(draw(&Report::default()), "");

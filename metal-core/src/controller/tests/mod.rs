@@ -7,6 +7,7 @@ mod configuration;
 mod contest;
 mod events;
 mod families;
+mod findings;
 mod held;
 mod history;
 mod model;
@@ -45,6 +46,8 @@ pub(super) struct World {
     pub(super) now: Instant,
     pub(super) services: BTreeMap<ObjectKey, Service>,
     pub(super) objects: BTreeMap<ObjectRef, Object>,
+    /// What speakers say.
+    pub(super) networks: BTreeMap<ObjectRef, Network>,
     pub(super) controller: Controller,
     /// Writes that the API server has not taken yet.
     pub(super) writes: VecDeque<Write>,
@@ -126,6 +129,7 @@ impl World {
             now: Instant::ZERO,
             services: BTreeMap::new(),
             objects: BTreeMap::new(),
+            networks: BTreeMap::new(),
             controller: controller(),
             writes: VecDeque::new(),
             based: BTreeMap::new(),
@@ -318,6 +322,9 @@ impl World {
         for (object, value) in self.objects.clone() {
             self.input(Input::Config(object, Some(value)));
         }
+        for (node, network) in self.networks.clone() {
+            self.input(Input::Network(node, Some(network)));
+        }
         assert_eq!(drain(&mut self.controller, self.now), [], "nothing before everything is listed");
         self.input(Input::Synced);
     }
@@ -333,6 +340,13 @@ impl World {
     /// The condition of a Service: `True Assigned: 192.0.2.1 from pool a`.
     pub(super) fn condition(&self, name: &str) -> String {
         let Some(condition) = &self.services[&key(name)].condition else { return String::new() };
+        let status = if condition.status { "True" } else { "False" };
+        format!("{status} {}: {}", condition.reason, condition.message)
+    }
+
+    /// The condition `Announced` of a Service: `False AddressConflict: ...`.
+    pub(super) fn announced(&self, name: &str) -> String {
+        let Some(condition) = &self.services[&key(name)].announced else { return String::new() };
         let status = if condition.status { "True" } else { "False" };
         format!("{status} {}: {}", condition.reason, condition.message)
     }
@@ -353,6 +367,7 @@ pub(super) fn show(service: &mut Service, shown: &Assignment) {
     service.assigned_from = shown.pools.clone();
     service.pool_labels = shown.pool_labels.clone();
     service.condition = shown.condition.clone();
+    service.announced = shown.announced.clone();
 }
 
 /// The writes among `outputs`, as `name=addresses`.

@@ -160,6 +160,7 @@ fn what_the_network_uses_is_skipped_but_given_on_request() {
         addresses: vec![at("192.0.2.1")],
         subnets: vec!["192.0.2.0/29".parse().unwrap()],
         gateways: vec![at("192.0.2.2")],
+        ..Network::default()
     };
     world.input(Input::Network(node.clone(), Some(network)));
     for name in ["one", "two", "three", "four", "five"] {

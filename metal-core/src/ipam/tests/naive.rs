@@ -300,8 +300,10 @@ impl<'a> Ask<'a> {
 
     fn pick_in(&self, pool: &'a Pool, family: Family, picks: &[Pick<'a>]) -> Option<Pick<'a>> {
         let all = || Naive::addresses(pool, family).filter(|address| !self.exceeds(pool, *address, picks));
-        let shared = all()
-            .find(|address| self.can_share(pool, *address) && self.naive.reservation(*address).is_none());
+        let everybody = |address: &IpAddr| {
+            self.naive.reservation(*address).is_none() && !self.naive.avoided.contains(address)
+        };
+        let shared = all().find(|address| self.can_share(pool, *address) && everybody(address));
         Some((shared.or_else(|| all().find(|address| self.naive.is_free(pool, *address)))?, pool))
     }
 

@@ -88,7 +88,7 @@ fn a_full_pool_says_where_its_addresses_are() {
     assert_eq!(
         wish("x").complaint(&ipam),
         "no address is free: pool a has 0 of 16 IPv4 addresses free (4 reserved, 1 held for former owners, \
-         2 kept for nodes and routers)"
+         2 kept for nodes, routers and strangers)"
     );
 }
 

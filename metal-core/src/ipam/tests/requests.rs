@@ -141,6 +141,6 @@ fn what_the_network_keeps_is_skipped_but_not_refused_on_request() {
     assert!(
         wish("6")
             .complaint(&ipam)
-            .ends_with("pool a has 0 of 8 IPv4 addresses free (1 kept for nodes and routers)")
+            .ends_with("pool a has 0 of 8 IPv4 addresses free (1 kept for nodes, routers and strangers)")
     );
 }

@@ -79,7 +79,7 @@ impl Site {
         console: &Arc<Console>,
     ) -> Result<Self> {
         let node = plan::node_name(0);
-        let lan = Lan::build(std::slice::from_ref(&node))?;
+        let lan = Lan::build(std::slice::from_ref(&node), false)?;
         if kind == Responder::Kernel {
             let addresses = vec![plan::node_address(0)];
             return Ok(Self { kind, lan, speaker: None, addresses, rounds: Vec::new() });
