@@ -69,6 +69,7 @@ lab: ## The lab as a test: both faults, and the failures that it has to report; 
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test lab -- --test-threads=1 --nocapture
 	cargo test --locked --workspace --test neighbours -- --test-threads=1 --nocapture
+	cargo test --locked --workspace --test fast_path -- --test-threads=1 --nocapture
 
 e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces
 	scripts/e2e

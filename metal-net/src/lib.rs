@@ -1,10 +1,14 @@
 //! The only crate of the project that knows Linux.
 //!
-//! * [`packet`]: Ethernet frames in and out of one interface, filtered in the kernel ([`PacketSocket`]).
+//! * [`packet`]: Ethernet frames in and out of one interface, filtered in the kernel ([`PacketSocket`],
+//!   [`PolledPacketSocket`]), and what the card lets in ([`Reception`]).
+//! * [`fast_path`]: the kernel answers ARP requests by itself ([`FastPath`]), as long as an [`expiry`] is renewed.
+//! * [`poll`]: waiting for sockets on a thread of one's own.
 //! * [`group`]: membership in IPv6 multicast groups, which switches hear of ([`Groups`]).
 //! * [`link`]: the host's interfaces and addresses, and every change of them ([`LinkMonitor`]).
 //! * [`gateway`]: the host's default routers ([`GatewayMonitor`]).
 //! * [`clock`]: a clock that counts suspension.
+//! * [`priority`]: which thread goes first.
 //! * [`isolation`], [`namespace`], [`network`], [`process`]: a LAN of network namespaces on one host, for the lab and
 //!   for tests ([`isolate`], [`Namespace`], [`Network`], [`Child`]).
 //!
@@ -36,6 +40,8 @@
 //! `unsafe` is allowed here and nowhere else in the project. Each block says why it is sound.
 
 pub mod clock;
+pub mod expiry;
+pub mod fast_path;
 pub mod gateway;
 pub mod group;
 pub mod isolation;
@@ -43,17 +49,21 @@ pub mod link;
 pub mod namespace;
 pub mod network;
 pub mod packet;
+pub mod poll;
+pub mod priority;
 pub mod process;
 pub mod sysctl;
 
-mod poll;
 mod socket;
 
+pub use expiry::Expiry;
+pub use fast_path::{FastPath, FastPathError};
 pub use gateway::{GatewayMonitor, Gateways};
 pub use group::{Groups, Joined};
 pub use isolation::{Isolation, IsolationError, isolate};
 pub use link::{LinkEvent, LinkMonitor};
 pub use namespace::Namespace;
 pub use network::{Network, NetworkError};
-pub use packet::{BlockingPacketSocket, Filter, PacketSocket};
+pub use packet::{BlockingPacketSocket, Filter, PacketSocket, PolledPacketSocket, ReceiveMode, Reception};
+pub use poll::{Poll, Waker};
 pub use process::{Child, Signal};

@@ -64,6 +64,7 @@ pub(crate) fn raise_receive_buffer(socket: &Socket, bytes: libc::c_int) -> io::R
 pub(crate) trait OptionValue: Copy {}
 impl OptionValue for libc::c_int {}
 impl OptionValue for Membership {}
+impl OptionValue for libc::tpacket_req {}
 
 /// `packet_mreq`: what a packet socket wants its interface's card to let in.
 pub(crate) use libc::packet_mreq as Membership;

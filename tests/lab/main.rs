@@ -2,7 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "the numbers of a run, for its record")]
 
-use std::process::{Command, Output};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use metal_tests::process::binary;
 use serde_json::Value;
@@ -40,6 +45,46 @@ fn without_a_failure_there_is_no_summary() {
     assert!(report["summary"].is_null(), "{report}");
     assert_eq!(report["runs"].as_array().map(Vec::len), Some(0), "{report}");
     assert_eq!(report["services"].as_array().map(Vec::len), Some(2), "{report}");
+}
+
+#[test]
+fn the_bench_measures_every_responder() {
+    let short =
+        ["--bench", "arp", "--rounds", "1", "--requests", "50", "--addresses", "150", "--output", "json"];
+    let output = lab(&short);
+    // Whether the goals are reached is for a quiet machine to say.
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", said(&output));
+    let report = report(&output);
+    assert_eq!(report["skipped"].as_array().map(Vec::len), Some(0), "run these tests as root: {report}");
+    let measured: Vec<_> = report["responders"].as_array().expect("responders").iter().collect();
+    let names: Vec<_> =
+        measured.iter().map(|one| (one["responder"].as_str(), one["addresses"].as_u64())).collect();
+    let expected =
+        [("kernel", 1), ("packet socket", 1), ("packet socket", 150), ("fast path", 1), ("fast path", 150)];
+    assert_eq!(names, expected.map(|(name, addresses)| (Some(name), Some(addresses))));
+    for one in measured {
+        for number in ["p50_us", "p99_us", "flood_answers_per_second", "loaded_p99_us", "noise_per_second"] {
+            assert!(one[number].as_f64().is_some_and(|number| number > 0.0), "{number}: {one}");
+        }
+        assert_eq!(one["lost"], 0, "{one}");
+    }
+    assert_eq!(report["goals"].as_array().map(Vec::len), Some(16), "{report}");
+}
+
+#[test]
+fn a_bench_without_rights_says_what_it_could_not_measure() {
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let short =
+        ["--bench", "arp", "--rounds", "1", "--requests", "20", "--addresses", "2", "--output", "json"];
+    let (program, directory) = reachable();
+    let mut command = Command::new(user[0]);
+    command.args(&user[1..]).arg(program).arg("lab").args(short).arg("--bin-dir").arg(directory.path());
+    let output = command.output().expect("setpriv runs");
+    assert_eq!(output.status.code(), Some(1), "never a success: {}", said(&output));
+    let report = report(&output);
+    assert_eq!(report["skipped"][0]["responder"], "fast path", "{report}");
+    assert!(report["skipped"][0]["reason"].as_str().is_some_and(|why| why.contains("CAP_BPF")), "{report}");
+    assert_eq!(report["responders"].as_array().map(Vec::len), Some(3), "{report}");
 }
 
 #[test]
@@ -91,6 +136,18 @@ fn failover(cause: &str) {
 fn lab(arguments: &[&str]) -> Output {
     let program = binary("metalctl");
     Command::new(&program).arg("lab").args(arguments).output().expect("metalctl runs")
+}
+
+/// `metalctl` in a directory with the daemons that any user may enter; dropping it removes them.
+fn reachable() -> (PathBuf, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = |path: &std::path::Path| fs::set_permissions(path, Permissions::from_mode(0o755));
+    open(directory.path()).expect("a directory for everybody");
+    for name in ["metalctl", "metal-controller", "metal-speaker"] {
+        let copy = directory.path().join(name);
+        fs::copy(binary(name), &copy).and_then(|_| open(&copy)).expect("a copy");
+    }
+    (directory.path().join("metalctl"), directory)
 }
 
 fn report(output: &Output) -> Value {

@@ -13,7 +13,7 @@ use metal_tests::{
     process::{Process, binary},
     wait::{ensure, wait_for},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Far more than anything here takes, also on a busy machine.
@@ -94,6 +94,35 @@ impl Directory {
         wait_for(&format!("{service} to have {address}"), PATIENCE, || {
             let ingress = &read(&file)?["status"]["loadBalancer"]["ingress"];
             ensure(ingress[0]["ip"] == address && ingress[1].is_null(), || ingress.to_string())
+        });
+    }
+
+    /// What the speaker of a node says of addresses there, in place of what it said before.
+    pub(crate) fn speaker_finds(&self, node: &str, findings: &Value) {
+        let directory = self.state().join(format!("nodes/{node}/objects/ConfigurationState/metallb-system"));
+        fs::create_dir_all(&directory).expect("a directory for a node's state");
+        let state = json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": "ConfigurationState",
+            "metadata": {"name": format!("speaker-{node}"), "namespace": "metallb-system"},
+            "status": {"networks": [], "findings": findings},
+        });
+        // By rename, as the speaker does it.
+        let temporary = directory.join(".new");
+        fs::write(&temporary, state.to_string()).expect("a writable state");
+        fs::rename(&temporary, directory.join(format!("speaker-{node}.json"))).expect("a rename");
+    }
+
+    /// Waits for the condition `Announced` of a Service, `False AddressConflict`; for none if that is empty.
+    #[track_caller]
+    pub(crate) fn is_announced(&self, service: &str, expected: &str) {
+        let file = self.state().join(format!("services/default/{service}.json"));
+        wait_for(&format!("{service} to be announced as {expected:?}"), PATIENCE, || {
+            let object = read(&file)?;
+            let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let found = conditions.iter().find(|condition| condition["type"] == "Announced");
+            let text = |field: &str| found.and_then(|found| found[field].as_str()).unwrap_or_default();
+            let now = format!("{} {}", text("status"), text("reason"));
+            ensure(now.trim() == expected, || object["status"].to_string())
         });
     }
 

@@ -6,6 +6,7 @@ mod plan;
 use std::{fs, os::unix::fs::MetadataExt as _};
 
 use directory::{Directory, pool, service};
+use serde_json::json;
 
 #[test]
 fn services_get_the_lowest_addresses_oldest_first() {
@@ -177,4 +178,45 @@ fn a_directory_that_does_not_exist_ends_with_an_error() {
     let (code, text) = lab.run_to_its_end();
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("cannot read the manifests in"), "{text}");
+}
+
+#[test]
+fn what_a_speaker_finds_out_moves_or_marks_a_service() {
+    let lab = Directory::new();
+    lab.write("pool.yaml", &pool("first", "192.0.2.1-192.0.2.9"));
+    lab.write("web.yaml", &service("web", ""));
+    lab.write("pinned.yaml", &service("pinned", "annotations: {metallb.io/loadBalancerIPs: 192.0.2.5}"));
+    let controller = lab.start();
+    lab.has_address("web", "192.0.2.1");
+    lab.has_address("pinned", "192.0.2.5");
+    let found = |name: &str, address: &str| {
+        json!({"namespace": "default", "name": name, "address": address, "interface": "eth0",
+            "reason": "AddressConflict", "announced": false, "replaceable": true,
+            "message": format!("02:00:00:00:00:99 has {address} on eth0 of node n1"), "since": "2026-01-01T00:00:00Z"})
+    };
+    lab.speaker_finds("n1", &json!([found("web", "192.0.2.1"), found("pinned", "192.0.2.5")]));
+    lab.has_address("web", "192.0.2.2");
+    lab.has_event(
+        "web",
+        "AddressConflict",
+        "02:00:00:00:00:99 has 192.0.2.1 on eth0 of node n1; the Service gets 192.0.2.2",
+    );
+    lab.is_announced("web", "");
+    lab.has_address("pinned", "192.0.2.5");
+    lab.is_announced("pinned", "False AddressConflict");
+    lab.has_event("pinned", "AddressConflict", "asks for this address and keeps it");
+    // A restart writes nothing about it.
+    controller.stop();
+    let before = lab.written();
+    let controller = lab.start();
+    controller.says("everything has been listed");
+    lab.write("next.yaml", &service("next", ""));
+    lab.has_address("next", "192.0.2.3");
+    let next = lab.state().join("services/default/next.json");
+    let mut after = lab.written();
+    after.retain(|file, _| *file != next && !file.ends_with("events.jsonl") && !file.ends_with("first.json"));
+    assert!(after.iter().all(|(file, time)| before.get(file) == Some(time)), "{after:?}");
+    // It is over: what was contested is left alone for a while all the same.
+    lab.speaker_finds("n1", &json!([]));
+    lab.is_announced("pinned", "");
 }

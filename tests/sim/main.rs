@@ -9,6 +9,7 @@ mod objects;
 mod partition;
 mod random;
 mod restart;
+mod stranger;
 
 use std::{net::IpAddr, time::Duration};
 

@@ -54,6 +54,24 @@ pub(crate) struct LabArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) runs: u32,
 
+    /// Instead of a failure: measure how quick answers to ARP requests are, beside the kernel's own
+    ///
+    /// Ends with 0 when everything was measured and every goal was reached.
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["nodes", "manifests", "fail", "runs", "keep"])]
+    pub(crate) bench: Option<Bench>,
+
+    /// How often every responder has its turn; results are medians
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "bench", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rounds: u32,
+
+    /// How many requests one turn sends one after the other; its flood has 25 times as many
+    #[arg(long, value_name = "N", default_value_t = 2_000, requires = "bench", value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub(crate) requests: u32,
+
+    /// How many addresses the larger ones of the speakers answer for
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "bench", value_parser = clap::value_parser!(u32).range(2..=60_000))]
+    pub(crate) addresses: u32,
+
     /// What to print: steps and a table, or one JSON document (steps then go to standard error)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
@@ -73,6 +91,13 @@ pub(crate) struct LabArgs {
     /// Show everything that the daemons log, not only warnings and errors
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Answers to ARP requests: the speaker's packet socket, its fast path, and the kernel
+    Arp,
 }
 
 /// How a node fails.
@@ -174,6 +199,20 @@ mod tests {
         assert_eq!(arguments.manifests, Some("own".into()));
         assert_eq!(arguments.bin_dir, Some("bin".into()));
         assert_eq!(lab("--fail none").unwrap().fail, Fail::None);
+    }
+
+    #[test]
+    fn a_bench_is_no_failure() {
+        let arguments = lab("--bench arp --rounds 3 --requests 100 --addresses 50").unwrap();
+        assert_eq!(arguments.bench, Some(Bench::Arp));
+        assert_eq!((arguments.rounds, arguments.requests, arguments.addresses), (3, 100, 50));
+        let arguments = lab("--bench arp").unwrap();
+        assert_eq!((arguments.rounds, arguments.requests, arguments.addresses), (5, 2_000, 10_000));
+        for wrong in ["--bench arp --fail kill", "--bench arp --keep", "--bench arp --nodes 3"] {
+            assert_eq!(lab(wrong).unwrap_err(), ErrorKind::ArgumentConflict, "{wrong}");
+        }
+        assert_eq!(lab("--rounds 3").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(lab("--bench http").unwrap_err(), ErrorKind::InvalidValue);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         )
         .await?;
     }
-    let mut lan = spawn(setup(node.clone())?, clock, lan_orders, lan_reports)?;
+    let mut lan = spawn(setup(node.clone())?, clock, args.fast_path, lan_orders, lan_reports)?;
     let (mut changes, sink) = backend.start(None)?;
     let mut key = tokio::spawn(async move { backend.beacon_key().await });
     let mut missing = Missing { list: true, key: true };
@@ -130,6 +130,7 @@ fn setup(node: NodeName) -> Result<Setup> {
 fn spawn(
     setup: Setup,
     clock: Clock,
+    fast_path: bool,
     orders: mpsc::Receiver<Order>,
     reports: mpsc::UnboundedSender<Report>,
 ) -> Result<oneshot::Receiver<Result<()>>> {
@@ -137,7 +138,7 @@ fn spawn(
     thread::Builder::new()
         .name("lan".to_owned())
         // The receiver is gone only when the process is about to end anyway.
-        .spawn(move || drop(ended.send(lan::run(setup, clock, orders, reports))))
+        .spawn(move || drop(ended.send(lan::run(setup, clock, fast_path, orders, reports))))
         .context("cannot start the LAN thread")?;
     Ok(end)
 }
@@ -162,7 +163,7 @@ fn input(change: Change) -> Option<Input<'static>> {
     })
 }
 
-/// Brings the LAN thread's counters into the metrics; what cannot be had in a second stays as it was.
+/// Brings the counters of the other threads into the metrics; what cannot be had in a second stays as it was.
 async fn count(metrics: Metrics, orders: mpsc::Sender<Order>) {
     let (reply, counters) = oneshot::channel();
     if orders.try_send(Order::Count(reply)).is_ok()

@@ -1,19 +1,19 @@
-//! The LAN side of the speaker: one thread, two machines, three packet sockets and the multicast groups per link.
+//! The LAN side of the speaker: the machine that decides, and the packet socket of the beacons per link.
 //!
-//! It has a thread of its own so that decoding a large list from the API server never delays a beacon.
-//! On the thread everything shares one [`Lan`]; reader tasks hand it frames in place, without a queue.
+//! It has a thread of its own so that decoding a large list from the API server never delays a beacon. What it decides, the
+//! [packet thread](crate::packet) carries out. On the thread everything shares one [`Lan`]; reader tasks hand it frames in
+//! place, without a queue.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::Ipv6Addr,
+    collections::BTreeMap,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use metal_arp::announcer::{self, Announcer};
+use metal_arp::announcer;
 use metal_core::{
     Instant, Machine,
     speaker::{Duty, Input, Output, Setup, Speaker},
@@ -21,7 +21,7 @@ use metal_core::{
 };
 use metal_daemon::Clock;
 use metal_net::{
-    Filter, GatewayMonitor, Groups, Joined, LinkEvent, LinkMonitor, PacketSocket,
+    Expiry, FastPath, Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket,
     packet::{OpenError, is_full, is_gone},
 };
 use tokio::{
@@ -32,6 +32,7 @@ use tracing::{debug, error, warn};
 
 use crate::{
     networks::Networks,
+    packet::{self, News, Packets},
     report::{Counters, Report},
     sysctls,
 };
@@ -51,6 +52,7 @@ pub(crate) enum Order {
 pub(crate) fn run(
     setup: Setup,
     clock: Clock,
+    fast_path: bool,
     orders: mpsc::Receiver<Order>,
     reports: mpsc::UnboundedSender<Report>,
 ) -> Result<()> {
@@ -58,17 +60,20 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .context("cannot start the runtime of the LAN thread")?;
-    LocalSet::new().block_on(&runtime, serve(setup, clock, orders, reports))
+    LocalSet::new().block_on(&runtime, serve(setup, clock, fast_path, orders, reports))
 }
 
 async fn serve(
     setup: Setup,
     clock: Clock,
+    fast_path: bool,
     mut orders: mpsc::Receiver<Order>,
     reports: mpsc::UnboundedSender<Report>,
 ) -> Result<()> {
     let links = LinkMonitor::open().context("cannot watch the network interfaces through netlink")?;
-    let lan = Rc::new(Lan::new(setup, clock, reports));
+    let (their_news, mut news) = mpsc::unbounded_channel();
+    let packets = Packets::start(setup.seed, clock, their_news)?;
+    let lan = Rc::new(Lan::new(setup, clock, fast_path && may_have_fast_path(), packets, reports));
     spawn_local(watch_links(Rc::clone(&lan), links));
     let gateways = GatewayMonitor::open().context("cannot watch the routes through netlink")?;
     spawn_local(watch_gateways(Rc::clone(&lan), gateways));
@@ -81,6 +86,10 @@ async fn serve(
         tokio::select! {
             biased;
             () = lan.moved.notified() => {}
+            news = news.recv() => match news {
+                Some(news) => lan.news(news),
+                None => return Err(lan.packets.borrow_mut().failure()),
+            },
             order = orders.recv() => match order {
                 Some(order) => lan.order(order),
                 // The rest of the process is gone without having said stop.
@@ -128,8 +137,8 @@ async fn watch_gateways(lan: Rc<Lan>, mut gateways: GatewayMonitor) {
 async fn watch_sysctls(lan: Rc<Lan>) {
     loop {
         let links: Vec<_> = {
-            let machines = lan.machines.borrow();
-            machines.speaker.links().map(|(link, name, _)| (link, name.to_owned())).collect()
+            let speaker = lan.speaker.borrow();
+            speaker.links().map(|(link, name, _)| (link, name.to_owned())).collect()
         };
         sysctls::read(links.into_iter()).into_iter().for_each(|input| lan.input(input));
         lan.moved.notify_one();
@@ -137,63 +146,42 @@ async fn watch_sysctls(lan: Rc<Lan>) {
     }
 }
 
-/// Both machines and the sockets.
+/// Whether the kernel lets this process have a fast path; says so if not.
+fn may_have_fast_path() -> bool {
+    let probed = FastPath::probe();
+    if let Err(error) = &probed {
+        warn!("{error}; ARP requests are answered from here, as without --fast-path");
+    }
+    probed.is_ok()
+}
+
+/// The machine, the way to the packet thread, and the sockets of the beacons.
 struct Lan {
     clock: Clock,
-    machines: RefCell<Machines>,
-    sockets: RefCell<BTreeMap<LinkIndex, Sockets>>,
+    speaker: RefCell<Speaker>,
+    packets: RefCell<Packets>,
+    /// How long the packet thread may go on after a beacon has been sent.
+    patience: Duration,
+    fast_path: bool,
+    sockets: RefCell<BTreeMap<LinkIndex, Beacons>>,
     networks: RefCell<Networks>,
-    /// The multicast groups that the announcer wants, whether or not the link has sockets at the moment.
-    groups: RefCell<BTreeSet<(LinkIndex, Ipv6Addr)>>,
     reports: mpsc::UnboundedSender<Report>,
     /// Wakes the main loop when a frame or a link has moved a deadline.
     moved: Notify,
     stopped: Cell<bool>,
 }
 
-struct Machines {
-    speaker: Speaker,
-    announcer: Announcer,
+/// The beacon socket of a link; its reader task ends with it.
+struct Beacons {
+    socket: Rc<PacketSocket>,
+    /// Renewed with each beacon.
+    expiry: Arc<Expiry>,
+    reader: JoinHandle<()>,
 }
 
-/// The sockets of one link; its reader tasks end with it.
-struct Sockets {
-    beacons: Rc<PacketSocket>,
-    arp: Rc<PacketSocket>,
-    ndp: Rc<PacketSocket>,
-    groups: Groups,
-    readers: [JoinHandle<()>; 3],
-}
-
-impl Sockets {
-    fn by_kind(&self) -> [(&PacketSocket, Kind); 3] {
-        [(&self.beacons, Kind::Beacon), (&self.arp, Kind::Arp), (&self.ndp, Kind::Ndp)]
-    }
-}
-
-impl Drop for Sockets {
+impl Drop for Beacons {
     fn drop(&mut self) {
-        for reader in &self.readers {
-            reader.abort();
-        }
-    }
-}
-
-/// Which machine a frame is for.
-#[derive(Clone, Copy)]
-enum Kind {
-    Beacon,
-    Arp,
-    Ndp,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Beacon => "beacon",
-            Self::Arp => "ARP",
-            Self::Ndp => "Neighbour Discovery",
-        })
+        self.reader.abort();
     }
 }
 
@@ -204,19 +192,23 @@ const BATCH: usize = 256;
 const FRAME: usize = 2048;
 
 impl Lan {
-    fn new(setup: Setup, clock: Clock, reports: mpsc::UnboundedSender<Report>) -> Self {
+    fn new(
+        setup: Setup,
+        clock: Clock,
+        fast_path: bool,
+        packets: Packets,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Self {
+        // The others miss us after a whole detection time; whoever answers must have stopped before that.
+        let interval = Duration::from_millis(setup.interval_ms.into());
         Self {
             clock,
-            machines: RefCell::new(Machines {
-                announcer: Announcer::new(announcer::Setup {
-                    seed: setup.seed,
-                    ..announcer::Setup::default()
-                }),
-                speaker: Speaker::new(setup),
-            }),
+            patience: interval * u32::from(setup.multiplier.saturating_sub(1)).max(1),
+            speaker: RefCell::new(Speaker::new(setup)),
+            packets: RefCell::new(packets),
+            fast_path,
             sockets: RefCell::default(),
             networks: RefCell::default(),
-            groups: RefCell::default(),
             reports,
             moved: Notify::new(),
             stopped: Cell::new(false),
@@ -227,25 +219,24 @@ impl Lan {
         match order {
             Order::Input(input) => self.input(*input),
             Order::Count(reply) => {
-                let machines = self.machines.borrow();
-                // A scrape that went away needs no answer.
-                let _ = reply.send(Counters::read(&machines.speaker, &machines.announcer));
+                let counters = Counters::read(&self.speaker.borrow());
+                self.packets.borrow_mut().order(packet::Order::Count { counters, reply });
             }
         }
     }
 
+    /// Tells the speaker what the announcer has noticed.
+    fn news(&self, news: News) {
+        self.input(match news {
+            News::Conflict { link, address, mac, announced } => {
+                Input::Conflict { link, address, mac, announced }
+            }
+            News::ConflictOver { link, address } => Input::ConflictOver { link, address },
+        });
+    }
+
     fn input(&self, input: Input<'_>) {
-        self.machines.borrow_mut().speaker.handle_input(self.clock.now(), input);
-    }
-
-    /// Tells the speaker what the announcer has noticed; it has something to say to that.
-    fn tell(&self, input: Input<'_>) {
-        self.input(input);
-        self.moved.notify_one();
-    }
-
-    fn announcer(&self, input: announcer::Input<'_>) {
-        self.machines.borrow_mut().announcer.handle_input(self.clock.now(), input);
+        self.speaker.borrow_mut().handle_input(self.clock.now(), input);
     }
 
     /// Takes news of the networks and passes them on.
@@ -260,18 +251,15 @@ impl Lan {
     fn link(&self, index: LinkIndex, link: Option<Link>) {
         self.networks(|networks| networks.link(index, link.as_ref()));
         let mac = link.as_ref().filter(|link| link.is_running()).map(|link| link.mac);
-        let now = self.clock.now();
-        let mut machines = self.machines.borrow_mut();
-        machines.announcer.handle_input(now, announcer::Input::Link { link: index, mac });
-        machines.speaker.handle_input(now, Input::Link(index, link));
+        self.packets.borrow_mut().order(packet::Order::Link { link: index, mac });
+        self.input(Input::Link(index, link));
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let machines = self.machines.borrow();
-        [machines.speaker.poll_timeout(), machines.announcer.poll_timeout()].into_iter().flatten().min()
+        self.speaker.borrow().poll_timeout()
     }
 
-    /// Takes in what waits in the sockets, then lets both machines act.
+    /// Takes in what waits in the sockets, then lets the machine act.
     fn turn(self: &Rc<Self>) {
         self.receive();
         self.act();
@@ -280,57 +268,40 @@ impl Lan {
     /// Frames that wait in a socket count before a timer that is due: they may be what the timer waits for.
     fn receive(&self) {
         let mut buf = [0; FRAME];
-        let sockets = self.sockets.borrow();
-        let mut machines = self.machines.borrow_mut();
-        for (link, sockets) in &*sockets {
-            for (socket, kind) in sockets.by_kind() {
-                for _ in 0..BATCH {
-                    let Ok(length) = socket.try_recv(&mut buf) else { break };
-                    machines.frame(self.clock.now(), *link, kind, &buf[..length]);
-                }
+        for (link, beacons) in &*self.sockets.borrow() {
+            for _ in 0..BATCH {
+                let Ok(length) = beacons.socket.try_recv(&mut buf) else { break };
+                self.input(Input::Frame { link: *link, frame: &buf[..length] });
             }
         }
     }
 
     fn act(self: &Rc<Self>) {
         loop {
-            let output = self.machines.borrow_mut().speaker.poll_output(self.clock.now());
+            let output = self.speaker.borrow_mut().poll_output(self.clock.now());
             match output {
                 Some(output) => self.perform(output),
                 None => break,
             }
         }
-        loop {
-            let output = self.machines.borrow_mut().announcer.poll_output(self.clock.now());
-            match output {
-                Some(announcer::Output::Send { link, frame }) => {
-                    let kind = if frame.is_ipv6() { Kind::Ndp } else { Kind::Arp };
-                    self.send(link, kind, frame.as_bytes());
-                }
-                Some(announcer::Output::Join { link, group }) => self.join(link, group),
-                Some(announcer::Output::Leave { link, group }) => self.leave(link, group),
-                Some(announcer::Output::Conflict { link, address, mac, announced }) => {
-                    self.tell(Input::Conflict { link, address, mac, announced });
-                }
-                Some(announcer::Output::ConflictOver { link, address }) => {
-                    self.tell(Input::ConflictOver { link, address });
-                }
-                Some(announcer::Output::Answering { .. }) => {}
-                None => break,
-            }
-        }
+        self.packets.borrow_mut().flush();
     }
 
     fn perform(self: &Rc<Self>, output: Output) {
         match output {
             Output::Listen { link, active: true } => self.open(link),
-            Output::Listen { link, active: false } => drop(self.sockets.borrow_mut().remove(&link)),
-            Output::Send { link, frame } => self.send(link, Kind::Beacon, &frame),
+            Output::Listen { link, active: false } => {
+                self.packets.borrow_mut().order(packet::Order::Close { link });
+                self.sockets.borrow_mut().remove(&link);
+            }
+            Output::Send { link, frame } => self.send(link, &frame),
             Output::Own { link, address, duty } => {
                 let duty = duty.map(|Duty { probe, refresh }| announcer::Duty { probe, refresh });
-                self.announcer(announcer::Input::Own { link, address, duty });
+                self.packets.borrow_mut().order(packet::Order::Own { link, address, duty });
             }
-            Output::Defend { link, address } => self.announcer(announcer::Input::Defend { link, address }),
+            Output::Defend { link, address } => {
+                self.packets.borrow_mut().order(packet::Order::Defend { link, address });
+            }
             Output::Findings(found) => self.report(Report::Findings(found)),
             Output::NodeEvent(event) => self.report(Report::NodeEvent(event)),
             Output::Status { service, status } => self.report(Report::Status { service, status }),
@@ -347,12 +318,11 @@ impl Lan {
     }
 
     fn open(self: &Rc<Self>, link: LinkIndex) {
-        match self.sockets(link) {
-            Ok(sockets) => {
-                self.sockets.borrow_mut().insert(link, sockets);
-                let wanted = (link, Ipv6Addr::UNSPECIFIED)..=(link, Ipv6Addr::from_bits(u128::MAX));
-                let groups: Vec<_> = self.groups.borrow().range(wanted).copied().collect();
-                groups.into_iter().for_each(|(link, group)| self.join(link, group));
+        match self.beacons(link) {
+            Ok(beacons) => {
+                let expiry = Arc::clone(&beacons.expiry);
+                self.packets.borrow_mut().order(packet::Order::Open { link, expiry });
+                self.sockets.borrow_mut().insert(link, beacons);
             }
             // The link went away since; netlink will say so.
             Err(error) if error.is_gone() => debug!("{error}"),
@@ -360,55 +330,32 @@ impl Lan {
         }
     }
 
-    fn sockets(self: &Rc<Self>, link: LinkIndex) -> Result<Sockets, OpenError> {
-        let open = |filter| PacketSocket::open(link, filter).map(Rc::new);
-        let beacons = open(Filter::Beacon { udp_port: metal_core::membership::beacon::PORT })?;
-        let (arp, ndp) = (open(Filter::Arp)?, open(Filter::Ndp)?);
-        let readers = [
-            self.reader(link, Kind::Beacon, beacons.clone()),
-            self.reader(link, Kind::Arp, arp.clone()),
-            self.reader(link, Kind::Ndp, ndp.clone()),
-        ];
-        Ok(Sockets { beacons, arp, ndp, groups: Groups::new(link), readers })
+    fn beacons(self: &Rc<Self>, link: LinkIndex) -> Result<Beacons, OpenError> {
+        let filter = Filter::Beacon { udp_port: metal_core::membership::beacon::PORT };
+        let socket = Rc::new(PacketSocket::open(link, filter)?);
+        let expiry = match self.fast_path.then(Expiry::shared_with_kernel) {
+            Some(Ok(shared)) => shared,
+            Some(Err(error)) => {
+                warn!("{error}; requests on interface {link} are answered from here, as without --fast-path");
+                Expiry::new()
+            }
+            None => Expiry::new(),
+        };
+        let reader = self.reader(link, Rc::clone(&socket));
+        Ok(Beacons { socket, expiry: Arc::new(expiry), reader })
     }
 
-    /// Wants solicitations to a group; at once, or as soon as the link has sockets.
-    fn join(&self, link: LinkIndex, group: Ipv6Addr) {
-        self.groups.borrow_mut().insert((link, group));
-        let mut sockets = self.sockets.borrow_mut();
-        let Some(sockets) = sockets.get_mut(&link) else { return };
-        match sockets.groups.join(group) {
-            Ok(Joined::Reported) => {}
-            Ok(Joined::Unreported) => warn!(
-                "the kernel takes no membership in {group} on interface {link}: every multicast frame is let in \
-                 instead, but a switch that watches memberships (MLD snooping) may withhold neighbour solicitations; \
-                 enable IPv6 in the kernel, or raise net.core.optmem_max"
-            ),
-            Err(error) if is_gone(&error) => debug!("cannot join {group} on interface {link}: {error}"),
-            Err(error) => warn!(
-                "cannot join {group} on interface {link}: {error}; neighbour solicitations may not arrive there"
-            ),
-        }
-    }
-
-    fn leave(&self, link: LinkIndex, group: Ipv6Addr) {
-        self.groups.borrow_mut().remove(&(link, group));
-        if let Some(sockets) = self.sockets.borrow_mut().get_mut(&link) {
-            sockets.groups.leave(group);
-        }
-    }
-
-    fn reader(self: &Rc<Self>, link: LinkIndex, kind: Kind, socket: Rc<PacketSocket>) -> JoinHandle<()> {
+    fn reader(self: &Rc<Self>, link: LinkIndex, socket: Rc<PacketSocket>) -> JoinHandle<()> {
         let lan = Rc::clone(self);
         spawn_local(async move {
             let mut buf = [0; FRAME];
             loop {
                 match socket.recv(&mut buf).await {
-                    Ok(length) => lan.frame(link, kind, &buf[..length]),
+                    Ok(length) => lan.frame(link, &buf[..length]),
                     // Shown once; the socket works again when the link does.
                     Err(error) if is_gone(&error) => debug!("interface {link}: {error}"),
                     Err(error) => {
-                        warn!("cannot read {kind} frames on interface {link}: {error}; trying again");
+                        warn!("cannot read beacons on interface {link}: {error}; trying again");
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 }
@@ -416,10 +363,10 @@ impl Lan {
         })
     }
 
-    /// One frame, answered at once: the main loop is only woken when it has to wait for something else now.
-    fn frame(self: &Rc<Self>, link: LinkIndex, kind: Kind, frame: &[u8]) {
+    /// One frame, acted on at once: the main loop is only woken when it has to wait for something else now.
+    fn frame(self: &Rc<Self>, link: LinkIndex, frame: &[u8]) {
         let before = self.deadline();
-        self.machines.borrow_mut().frame(self.clock.now(), link, kind, frame);
+        self.input(Input::Frame { link, frame });
         if before.is_some_and(|deadline| deadline <= self.clock.now()) {
             self.receive();
         }
@@ -429,31 +376,16 @@ impl Lan {
         }
     }
 
-    fn send(&self, link: LinkIndex, kind: Kind, frame: &[u8]) {
+    /// Sends a beacon. While the others hear us the packet thread may answer.
+    fn send(&self, link: LinkIndex, frame: &[u8]) {
         let sockets = self.sockets.borrow();
-        let Some(sockets) = sockets.get(&link) else { return };
-        let socket = match kind {
-            Kind::Beacon => &sockets.beacons,
-            Kind::Arp => &sockets.arp,
-            Kind::Ndp => &sockets.ndp,
-        };
-        match socket.try_send(frame) {
-            Ok(()) => {}
+        let Some(beacons) = sockets.get(&link) else { return };
+        match beacons.socket.try_send(frame) {
+            Ok(()) => beacons.expiry.renew(self.patience),
             Err(error) if is_gone(&error) || is_full(&error) => {
-                debug!("{kind} frame on interface {link} not sent: {error}");
+                debug!("beacon on interface {link} not sent: {error}");
             }
-            Err(error) => warn!("{kind} frame on interface {link} not sent: {error}"),
-        }
-    }
-}
-
-impl Machines {
-    fn frame(&mut self, now: Instant, link: LinkIndex, kind: Kind, frame: &[u8]) {
-        match kind {
-            Kind::Beacon => self.speaker.handle_input(now, Input::Frame { link, frame }),
-            Kind::Arp | Kind::Ndp => {
-                self.announcer.handle_input(now, announcer::Input::Frame { link, frame })
-            }
+            Err(error) => warn!("beacon on interface {link} not sent: {error}"),
         }
     }
 }

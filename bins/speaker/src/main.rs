@@ -4,6 +4,7 @@ mod driver;
 mod lan;
 mod metrics;
 mod networks;
+mod packet;
 mod report;
 mod sysctls;
 
@@ -37,6 +38,11 @@ struct Args {
     /// Where this speaker keeps its own state; with --manifests STATE/nodes/NAME by default
     #[arg(long, value_name = "DIR")]
     node_state: Option<PathBuf>,
+
+    /// Let the kernel answer ARP requests by itself, with a BPF program on each interface. Takes the capabilities CAP_BPF
+    /// and CAP_NET_ADMIN, and Linux 6.6; where it cannot be had the speaker answers as without, and says so
+    #[arg(long)]
+    fast_path: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]

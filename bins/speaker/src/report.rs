@@ -1,6 +1,9 @@
 //! What the LAN thread tells the rest of the process.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use metal_arp::announcer::Announcer;
 use metal_core::{
@@ -30,7 +33,7 @@ pub(crate) enum Report {
     Note(String),
 }
 
-/// The counters of the LAN thread, as a scrape sees them.
+/// The counters of the LAN thread and the packet thread, as a scrape sees them.
 #[derive(Default)]
 pub(crate) struct Counters {
     /// ARP and Neighbour Discovery frames by address: requests received, responses and gratuitous frames sent.
@@ -48,8 +51,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Reads both machines.
-    pub(crate) fn read(speaker: &Speaker, announcer: &Announcer) -> Self {
+    /// Reads the speaker machine.
+    pub(crate) fn read(speaker: &Speaker) -> Self {
         let counters = speaker.counters();
         let by_kind = [
             ("received", counters.received(Kind::Beacon)),
@@ -59,13 +62,7 @@ impl Counters {
             ("starved", counters.starved),
         ];
         Self {
-            arp: announcer
-                .counters()
-                .into_iter()
-                .map(|(address, counters)| {
-                    (address, [counters.requests, counters.responses, counters.gratuitous])
-                })
-                .collect(),
+            arp: BTreeMap::new(),
             members: speaker.links().map(|(_, name, members)| (name.to_owned(), members)).collect(),
             beacons: by_kind
                 .into_iter()
@@ -73,7 +70,26 @@ impl Counters {
                 .collect(),
             conflicts: speaker.conflicts().map(|(name, count)| (name.to_owned(), count)).collect(),
             findings: speaker.findings().into_iter().map(|(reason, count)| (reason.code(), count)).collect(),
-            ignored: announcer.drops().iter().map(|(reason, count)| (reason.as_str(), count)).collect(),
+            ignored: Vec::new(),
+        }
+    }
+
+    /// Adds those of the announcer machine.
+    pub(crate) fn add_announcer(&mut self, announcer: &Announcer) {
+        for (address, counters) in announcer.counters() {
+            let counted = [counters.requests, counters.responses, counters.gratuitous];
+            self.arp.insert(address, counted);
+        }
+        self.ignored = announcer.drops().iter().map(|(reason, count)| (reason.as_str(), count)).collect();
+    }
+
+    /// Adds what the kernel has answered for addresses that are ours.
+    pub(crate) fn add_kernel(&mut self, answers: Vec<(Ipv4Addr, u64)>) {
+        for (address, count) in answers {
+            if let Some([requests, responses, _]) = self.arp.get_mut(&address.into()) {
+                *requests += count;
+                *responses += count;
+            }
         }
     }
 }

@@ -2,6 +2,9 @@
 
 mod blocking;
 mod filter;
+mod mode;
+mod polled;
+mod ring;
 
 use std::io;
 
@@ -10,6 +13,8 @@ use socket2::{Domain, Socket, Type};
 
 pub use blocking::BlockingPacketSocket;
 pub use filter::Filter;
+pub use mode::{ReceiveMode, Reception};
+pub use polled::PolledPacketSocket;
 
 use crate::socket::{self, AsyncSocket};
 
@@ -105,7 +110,7 @@ impl From<OpenError> for io::Error {
     }
 }
 
-fn names_no_link(error: &io::Error) -> bool {
+pub(crate) fn names_no_link(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV))
 }
 
@@ -122,6 +127,11 @@ const RECEIVE_BUFFER: libc::c_int = 4 << 20;
 
 /// A non-blocking socket that has received nothing but what passes the filter.
 fn open(link: LinkIndex, filter: Filter) -> Result<Socket, OpenError> {
+    open_with(link, filter, |_| {})
+}
+
+/// The same, prepared further before it is bound.
+fn open_with(link: LinkIndex, filter: Filter, prepare: impl FnOnce(&Socket)) -> Result<Socket, OpenError> {
     let at = |step| move |source| OpenError { step, link, source };
     // Protocol 0 receives nothing: no stray frame is queued before the filter is attached.
     let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None).map_err(at("open"))?;
@@ -129,6 +139,7 @@ fn open(link: LinkIndex, filter: Filter) -> Result<Socket, OpenError> {
     socket::set_option(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)
         .map_err(at("ignore outgoing frames on"))?;
     socket::raise_receive_buffer(&socket, RECEIVE_BUFFER).map_err(at("size the receive buffer of"))?;
+    prepare(&socket);
     let index =
         link.try_into().map_err(|_| io::Error::from_raw_os_error(libc::ENODEV)).map_err(at("bind"))?;
     let address = socket::address::<libc::sockaddr_ll>(|address| {

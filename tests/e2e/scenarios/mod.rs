@@ -9,6 +9,7 @@ mod leader;
 mod load;
 mod outside;
 mod restart;
+mod stranger;
 
 use crate::world::World;
 
@@ -21,7 +22,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 19] = [
+pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -51,6 +52,22 @@ pub(crate) const SCENARIOS: [Scenario; 19] = [
     Scenario {
         name: "addresses_outside_their_pool_are_served",
         run: outside::shrunk_and_deleted_pools_are_served,
+    },
+    Scenario {
+        name: "stranger_keeps_an_unannounced_address",
+        run: stranger::keeps_an_address_that_was_never_announced,
+    },
+    Scenario {
+        name: "stranger_keeps_a_requested_address",
+        run: stranger::keeps_an_address_that_is_asked_for,
+    },
+    Scenario {
+        name: "stranger_does_not_get_an_announced_address",
+        run: stranger::does_not_get_an_announced_address,
+    },
+    Scenario {
+        name: "node_that_answers_by_itself_is_told",
+        run: stranger::a_node_that_answers_by_itself_is_told,
     },
     Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
     Scenario { name: "watches_go_on_after_an_outage", run: leader::watches_go_on_after_an_outage },

@@ -79,7 +79,13 @@ impl Starter {
 
     /// Starts the speaker of a node.
     pub(crate) fn speaker(&self, namespace: &Namespace, node: &str) -> Result<Daemon> {
-        self.start(namespace, node, &self.programs.speaker, &["--node", node])
+        self.speaker_with(namespace, node, &[])
+    }
+
+    /// Starts the speaker of a node with further flags.
+    pub(crate) fn speaker_with(&self, namespace: &Namespace, node: &str, flags: &[&str]) -> Result<Daemon> {
+        let arguments = [&["--node", node], flags].concat();
+        self.start(namespace, node, &self.programs.speaker, &arguments)
     }
 
     fn start(&self, namespace: &Namespace, name: &str, program: &Path, arguments: &[&str]) -> Result<Daemon> {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
-use metal_core::view::Mac;
+use metal_core::view::{LinkIndex, Mac};
 use metal_net::{BlockingPacketSocket, Filter, Namespace, Network};
 
 use super::{
@@ -181,10 +181,16 @@ impl Station {
         Ok(mac)
     }
 
+    /// The number and the Ethernet address of its link.
+    pub(crate) fn link(&self) -> Result<(LinkIndex, Mac)> {
+        let (index, link) = self.network.link(LINK)?;
+        Ok((index, link.mac))
+    }
+
     /// A packet socket on its link, and the link's Ethernet address.
     pub(crate) fn listen(&self, filter: Filter) -> Result<(BlockingPacketSocket, Mac)> {
-        let (index, link) = self.network.link(LINK)?;
-        Ok((self.namespace.within(|| BlockingPacketSocket::open(index, filter))??, link.mac))
+        let (index, mac) = self.link()?;
+        Ok((self.namespace.within(|| BlockingPacketSocket::open(index, filter))??, mac))
     }
 }
 

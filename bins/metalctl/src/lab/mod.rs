@@ -3,6 +3,7 @@
 //! It has no opinion about addresses or owners. The real daemons decide; the lab builds the LAN, stands in for
 //! the Pods, watches the wire as a client sees it, and breaks things.
 
+mod bench;
 mod console;
 mod daemons;
 mod failure;
@@ -26,6 +27,7 @@ mod wait;
 use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use self::{
     console::{Console, Mark},
@@ -38,7 +40,7 @@ use self::{
     rig::Rig,
     scratch::Scratch,
 };
-use crate::args::{Fail, LabArgs, Output};
+use crate::args::{Bench, Fail, LabArgs, Output};
 
 /// Why the lab ends without a result.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,9 @@ impl Stop {
 
 /// Runs the lab and says whether everything came out well. The process must have no second thread yet.
 pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
+    if let Some(Bench::Arp) = arguments.bench {
+        return bench::run(arguments);
+    }
     let programs = Programs::find(arguments.bin_dir.as_deref())?;
     if let Some(directory) = arguments.manifests.as_deref().filter(|directory| !directory.is_dir()) {
         let text = format!("-f {}: there is no such directory", directory.display());
@@ -182,7 +187,7 @@ fn count(number: usize, thing: &str) -> String {
 }
 
 /// Prints the document.
-fn print(report: &Report) -> Result<()> {
+fn print(report: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, report).map_err(std::io::Error::from)?;
     writeln!(out).and_then(|()| out.flush()).context("cannot write the report")

@@ -12,10 +12,8 @@ pub trait Encode: Prefix {
     type Longest;
     /// Writes length and address, without the bits beyond the length; how many octets of it count.
     fn write(&self, window: &mut Self::Longest) -> usize;
-    /// Whether it is a host route.
-    fn is_host(&self) -> bool;
-    /// Writes a host route.
-    fn write_host(&self, window: &mut Self::Longest);
+    /// Writes it if it is a host route and there is plenty of room; whether it has. Octets behind it may change.
+    fn write_host(&self, room: &mut [u8]) -> bool;
 }
 
 impl Encode for Ipv4Net {
@@ -30,15 +28,11 @@ impl Encode for Ipv4Net {
     }
 
     #[inline]
-    fn is_host(&self) -> bool {
-        self.prefix_len() == 32
-    }
-
-    #[inline]
-    fn write_host(&self, window: &mut Self::Longest) {
-        let [length, address @ ..] = window;
-        *length = 32;
-        *address = self.addr().octets();
+    fn write_host(&self, room: &mut [u8]) -> bool {
+        let Some(window) = room.first_chunk_mut().filter(|_| self.prefix_len() == 32) else { return false };
+        // One store of eight octets: stores are what a loop of these waits for.
+        *window = (u64::from(u32::from_le_bytes(self.addr().octets())) << 8 | 32).to_le_bytes();
+        true
     }
 }
 
@@ -54,15 +48,12 @@ impl Encode for Ipv6Net {
     }
 
     #[inline]
-    fn is_host(&self) -> bool {
-        self.prefix_len() == 128
-    }
-
-    #[inline]
-    fn write_host(&self, window: &mut Self::Longest) {
-        let [length, address @ ..] = window;
+    fn write_host(&self, room: &mut [u8]) -> bool {
+        let Some(window) = room.first_chunk_mut().filter(|_| self.prefix_len() == 128) else { return false };
+        let [length, address @ ..]: &mut Self::Longest = window;
         *length = 128;
         *address = self.addr().octets();
+        true
     }
 }
 
@@ -105,19 +96,14 @@ where
                 None => return (at, next),
             },
         }
-        // Runs of host routes, which is what services have, need neither a mask nor a place of their own.
-        next = 'run: {
-            if route.prefix().is_host() && routes.size_hint().1 != Some(0) {
-                for window in room.get_mut(at..).unwrap_or_default().as_chunks_mut::<LONGEST>().0 {
-                    let Some(route) = routes.next() else { break 'run None };
-                    if !route.prefix().is_host() {
-                        break 'run Some(route);
-                    }
-                    route.prefix().write_host(window);
-                    at += LONGEST;
-                }
+        // Runs of host routes, which is what services have, need neither a mask nor a length of their own.
+        next = loop {
+            let Some(route) = routes.next() else { break None };
+            let Some(rest) = room.get_mut(at..) else { break Some(route) };
+            if !route.prefix().write_host(rest) {
+                break Some(route);
             }
-            routes.next()
+            at += LONGEST;
         };
     }
     (at, None)

@@ -1,0 +1,109 @@
+//! The result as a table for people.
+
+use std::fmt::Write as _;
+
+use owo_colors::OwoColorize;
+
+use super::report::{Measured, Report};
+
+const COLUMNS: usize = 9;
+
+/// Draws it: what was measured, what was not, and the goals.
+pub(super) fn draw(report: &Report) -> String {
+    let head = [
+        "responder",
+        "addresses",
+        "p50 us",
+        "p99 us",
+        "flood /s",
+        "answered",
+        "load p50",
+        "load p99",
+        "lost",
+    ]
+    .map(str::to_owned);
+    let rows: Vec<[String; COLUMNS]> =
+        std::iter::once(head).chain(report.responders.iter().map(row)).collect();
+    let mut text = String::from("\n");
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+            // Words to the left, numbers to the right.
+            let _infallible = match column {
+                0 => write!(line, "  {cell:<width$}"),
+                _ => write!(line, "  {cell:>width$}"),
+            };
+        }
+        let line = if number == 0 { line.bold().to_string() } else { line };
+        let _infallible = writeln!(text, "{line}");
+    }
+    for skipped in &report.skipped {
+        let line = format!("  {} was not measured: {}", skipped.responder, skipped.reason);
+        let _infallible = writeln!(text, "{}", line.red());
+    }
+    let _infallible = writeln!(text);
+    for goal in &report.goals {
+        let limit = match (goal.at_least, goal.at_most) {
+            (Some(least), _) => format!("at least {least}"),
+            (None, Some(most)) => format!("at most {most}"),
+            (None, None) => String::new(),
+        };
+        let (responder, addresses, what, value) = (goal.responder, goal.addresses, goal.what, goal.value);
+        let line = format!("{responder}, {addresses}: {what}: {value:.3} ({limit})");
+        let _infallible = match goal.reached {
+            true => writeln!(text, "  {} {line}", "reached".green()),
+            false => writeln!(text, "  {} {line}", "missed ".red().bold()),
+        };
+    }
+    if !report.realtime_client {
+        let _infallible = writeln!(
+            text,
+            "  {}",
+            "The client may not go before other threads here: under load its own waits count as well."
+                .yellow()
+        );
+    }
+    text
+}
+
+fn row(measured: &Measured) -> [String; COLUMNS] {
+    [
+        measured.responder.to_owned(),
+        measured.addresses.to_string(),
+        format!("{:.1}", measured.p50_us),
+        format!("{:.1}", measured.p99_us),
+        format!("{:.0}", measured.flood_answers_per_second),
+        format!("{:.2} %", measured.flood_answered * 100.0),
+        format!("{:.1}", measured.loaded_p50_us),
+        format!("{:.1}", measured.loaded_p99_us),
+        measured.lost.to_string(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::report::Skipped, *};
+
+    #[test]
+    fn rows_what_is_missing_and_goals() {
+        let mut report = super::super::report::tests::example();
+        report.responders.remove(1);
+        report.goals.retain(|goal| goal.what.starts_with("p50"));
+        report.skipped.push(Skipped { responder: "fast path", reason: "no rights".into() });
+        let plain = anstream::adapter::strip_str(&draw(&report)).to_string();
+        let expected = [
+            "",
+            "  responder  addresses  p50 us  p99 us  flood /s  answered  load p50  load p99  lost",
+            "  kernel             1    20.0    20.0    100000  100.00 %     200.0     200.0     6",
+            "  fast path      10000    22.0    22.0    100000  100.00 %     220.0     220.0     6",
+            "  fast path was not measured: no rights",
+            "",
+            "  reached packet socket, 1: p50, x kernel: 1.900 (at most 2)",
+            "  missed  fast path, 10000: p50, x kernel: 1.100 (at most 1.05)",
+        ];
+        assert_eq!(plain.lines().collect::<Vec<_>>(), expected);
+        report.realtime_client = false;
+        assert!(draw(&report).contains("its own waits count"));
+    }
+}
