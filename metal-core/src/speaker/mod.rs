@@ -11,6 +11,7 @@ mod findings;
 mod input;
 pub mod l2;
 mod link;
+pub mod manner;
 mod output;
 mod reason;
 mod report;

@@ -41,8 +41,8 @@ impl Speaker {
         let named: BTreeSet<String> = carriers
             .iter()
             .flat_map(|carrier| &carrier.advertisements)
-            .filter(|advertisement| !advertisement.interfaces.is_empty())
-            .map(|advertisement| format!("{}: {}", advertisement.object, advertisement.interfaces.join(", ")))
+            .filter(|advertisement| !advertisement.interfaces.is_all())
+            .map(|advertisement| format!("{}: {}", advertisement.object, advertisement.interfaces))
             .collect();
         named.into_iter().collect::<Vec<_>>().join("; ")
     }
