@@ -7,7 +7,7 @@
 use alloc::format;
 use core::{fmt, net::IpAddr, time::Duration};
 
-use super::{Duty, Output, Reason, Speaker};
+use super::{Duty, Output, Reason, Speaker, manner::REFRESH};
 use crate::{
     membership::beacon::ClaimState,
     ownership::{Cause, Change, Place},
@@ -47,7 +47,8 @@ impl Speaker {
             Change::Gained(_) => self.was_objected(place.1),
             Change::Repeat | Change::Ended(_) | Change::Claim => false,
         };
-        Duty { probe, refresh: Some(REFRESH) }
+        let refresh = self.standings.get(&place).map_or(Some(REFRESH), |standing| standing.refresh.value);
+        Duty { probe, refresh }
     }
 
     /// A foreign MAC has an address of ours.
@@ -136,9 +137,6 @@ impl Speaker {
         carried.is_some_and(lately) || others.any(|other| other.replaceable)
     }
 }
-
-/// How often the neighbours are reminded of an address.
-const REFRESH: Duration = Duration::from_secs(60);
 
 /// An address that was claimed longer ago has been announced since, on one link or the other.
 const FRESH: Duration = Duration::from_secs(10);

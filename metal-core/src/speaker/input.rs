@@ -104,6 +104,7 @@ impl Speaker {
             None => self.nodes.remove(&name),
         };
         if before != node {
+            self.dirty.receive = true;
             self.all_dirty();
         }
     }
@@ -126,6 +127,7 @@ impl Speaker {
         if !self.synced {
             return;
         }
+        self.dirty.receive = true;
         let touched = |pool| changes.pools.contains(pool) || changes.advertised.contains(pool);
         let snapshot = self.config.snapshot();
         for (address, carried) in &self.addresses {
@@ -203,6 +205,7 @@ impl Speaker {
             let note = format!("{} takes part", port.name);
             self.note(note);
         }
+        self.dirty.receive = true;
         self.membership.handle_input(now, membership::Input::Link(index, Some(port)));
         self.all_dirty();
     }
@@ -220,6 +223,7 @@ impl Speaker {
             self.standings.remove(&place);
             self.decide_owner(now, place);
         }
+        self.receive_modes.remove(&index);
         self.outputs.push_back(Output::Listen { link: index, active: false });
         self.all_dirty();
     }
