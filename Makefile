@@ -75,7 +75,8 @@ e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network names
 	scripts/e2e
 
 crds: ## Write the generated files again
-	cargo run --locked --workspace --bin metalctl -- crds --write deploy/crds
+	cargo build --locked --workspace --bins
+	$(TARGET)/debug/metalctl crds --write deploy/crds
 
 bench: ## The benchmarks, as docs/benchmarks.md quotes them
 	cargo bench -p metal-benches

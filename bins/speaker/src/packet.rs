@@ -11,7 +11,7 @@ mod link;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
+    hint, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError},
@@ -26,7 +26,7 @@ use metal_core::{
     view::{LinkIndex, Mac},
 };
 use metal_daemon::Clock;
-use metal_net::{Expiry, Poll, ReceiveMode, Waker};
+use metal_net::{Expiry, Poll, ReceiveMode, Waker, priority};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 
@@ -131,6 +131,10 @@ impl Mailbox {
 /// Frames taken from a socket before their answers go out: enough for any burst, and bounded.
 const BATCH: usize = 64;
 
+/// How long this thread stays awake for the next frame, and for how many of them before it looks at all else.
+const ALERT: Duration = Duration::from_micros(15);
+const FOLLOWED: usize = 1_024;
+
 /// The pause after the kernel has refused to wait, which it never should.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -164,15 +168,12 @@ impl Answerer {
     }
 
     fn run(mut self) -> Result<()> {
+        if let Err(error) = priority::short_turns() {
+            debug!("the packet thread gets turns of the usual length: {error}");
+        }
         let mut poll = Poll::default();
         loop {
-            let timeout = self.announcer.poll_timeout().map(|deadline| deadline.since(self.clock.now()));
-            let sockets = self.links.values().flat_map(Link::descriptors);
-            let waited = poll.wait([self.mailbox.waker.as_fd()].into_iter().chain(sockets), timeout);
-            if let Err(error) = waited {
-                error!("cannot wait for frames: {error}; trying again");
-                thread::sleep(RETRY);
-            }
+            self.wait(&mut poll);
             self.receive(&poll);
             if poll.is_ready(0) {
                 self.mailbox.waker.clear();
@@ -181,7 +182,50 @@ impl Answerer {
                 }
             }
             self.act();
+            self.follow();
         }
+    }
+
+    /// Waits for a frame, an order or a deadline.
+    fn wait(&self, poll: &mut Poll) {
+        let timeout = self.announcer.poll_timeout().map(|deadline| deadline.since(self.clock.now()));
+        let sockets = self.links.values().flat_map(Link::descriptors);
+        if let Err(error) = poll.wait([self.mailbox.waker.as_fd()].into_iter().chain(sockets), timeout) {
+            error!("cannot wait for frames: {error}; trying again");
+            thread::sleep(RETRY);
+        }
+    }
+
+    /// In a flood, where the next request comes before this thread would have fallen asleep, stays awake for it: to be
+    /// woken costs both sides more than the answer. A request that comes alone costs a few microseconds of looking.
+    fn follow(&mut self) {
+        let mut answered = 0;
+        let mut since = self.clock.now();
+        while answered < FOLLOWED {
+            if self.links.values().any(Link::has_frame) {
+                answered += self.receive_arp();
+                self.act();
+                since = self.clock.now();
+            } else if self.clock.now().since(since) > ALERT {
+                return;
+            } else {
+                hint::spin_loop();
+            }
+        }
+    }
+
+    /// Takes ARP frames in from all rings; says how many.
+    fn receive_arp(&mut self) -> usize {
+        let now = self.clock.now();
+        let announcer = &mut self.announcer;
+        let mut count = 0;
+        for (index, link) in self.links.iter_mut().filter(|(_, link)| link.has_frame()) {
+            link.receive(*index, Kind::Arp, BATCH, false, |frame: &[u8]| {
+                count += 1;
+                announcer.handle_input(now, Input::Frame { link: *index, frame });
+            });
+        }
+        count
     }
 
     /// Takes frames in from the sockets that have some.

@@ -73,13 +73,13 @@ impl Speaker {
             if stranger.announced != announced {
                 stranger.announced = announced;
                 stranger.replaceable &= !announced;
-                self.dirty.findings.insert(address);
+                self.stranger_changed(address);
             }
             return;
         }
         let replaceable = !announced && self.was_never_announced(now, place);
         self.strangers.insert(place, Stranger { mac, announced, replaceable });
-        self.dirty.findings.insert(address);
+        self.stranger_changed(address);
         let (name, mac) = (self.link_name(link), Shown(mac));
         self.note(if announced {
             format!("{address} on {name}: {mac} has it as well; this node goes on answering, and says so")
@@ -92,7 +92,7 @@ impl Speaker {
     pub(super) fn on_conflict_over(&mut self, place: Place) {
         if self.strangers.remove(&place).is_some() {
             let (link, address) = place;
-            self.dirty.findings.insert(address);
+            self.stranger_changed(address);
             self.note(format!("{address} on {}: no stranger has it any more", self.link_name(link)));
         }
     }
@@ -102,7 +102,7 @@ impl Speaker {
         let (link, address) = place;
         self.decide_owner(now, place);
         let held = self.ownership.claim(place).is_some_and(|claim| claim.state == ClaimState::Held);
-        if !held || self.rivals(place).iter().any(|rival| !rival.to_us) {
+        if !held || self.is_withheld(place) || self.rivals(place).iter().any(|rival| !rival.to_us) {
             return;
         }
         self.outputs.push_back(if announced {
@@ -119,6 +119,18 @@ impl Speaker {
         let said = services.filter_map(|key| self.services.get(key)?.announced.as_ref());
         let mut objections = said.filter(|said| !said.status);
         objections.any(|said| said.reason == Reason::AddressConflict.code())
+    }
+
+    /// Whether an address that is ours is silent because a stranger has it.
+    pub(super) fn is_withheld(&self, place: Place) -> bool {
+        self.strangers.get(&place).is_some_and(|stranger| !stranger.announced)
+    }
+
+    fn stranger_changed(&mut self, address: IpAddr) {
+        self.dirty.findings.insert(address);
+        if let Some(carried) = self.addresses.get(&address) {
+            self.dirty.services.extend(carried.services.iter().cloned());
+        }
     }
 
     /// Whether a MAC address is that of a member, or of this host.

@@ -165,6 +165,7 @@ impl Speaker {
         let verdict = takes_part(&link);
         let nic = self.nics.entry(index).or_insert_with(|| Nic { link: link.clone(), active: false });
         let (was_active, same) = (nic.active, nic.link == link);
+        let name = link.name.clone();
         nic.link = link;
         match verdict {
             Ok(()) => {
@@ -179,7 +180,12 @@ impl Speaker {
                     let missed = u32::from(self.setup.multiplier.saturating_sub(1));
                     let unnoticed = self.membership.interval() * missed;
                     match self.membership.last_sent(index).map(|last| last + unnoticed) {
-                        Some(until) if until > now => self.flaps.set(index, until),
+                        Some(until) if until > now => {
+                            self.flaps.set(index, until);
+                            self.note(format!(
+                                "{name}: {reason}; it keeps its addresses in case it is back at once"
+                            ));
+                        }
                         _ => self.deactivate(now, index, reason),
                     }
                 }

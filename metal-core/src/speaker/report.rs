@@ -69,7 +69,10 @@ impl Speaker {
     fn status(&self, key: &ObjectKey) -> Option<Status> {
         let service = self.services.get(key)?;
         let links = |address: IpAddr| {
-            let owns = move |link: &LinkIndex| self.ownership.owns((*link, address));
+            let owns = move |link: &LinkIndex| {
+                let place = (*link, address);
+                self.ownership.owns(place) && !self.is_withheld(place)
+            };
             self.nics.iter().filter(move |(link, _)| owns(link)).map(|(_, nic)| nic.link.name.clone())
         };
         let owned = |address: &&IpAddr| links(**address).next().is_some();

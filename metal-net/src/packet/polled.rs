@@ -49,6 +49,12 @@ impl PolledPacketSocket {
         self.why_no_ring.as_ref()
     }
 
+    /// Whether a frame waits in the ring, which takes no system call to see; false without a ring.
+    #[must_use]
+    pub fn has_frame(&self) -> bool {
+        self.ring.as_ref().is_some_and(Ring::has_frame)
+    }
+
     /// Hands the frames that wait to `each`, at most so many; says how many it were. What is longer than 2,048 bytes is
     /// cut.
     ///

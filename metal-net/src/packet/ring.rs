@@ -64,17 +64,31 @@ impl Ring {
         Ok(Self { base, next: 0 })
     }
 
+    /// Whether a frame waits.
+    pub(super) fn has_frame(&self) -> bool {
+        self.status().load(Ordering::Relaxed) & libc::TP_STATUS_USER != 0
+    }
+
+    /// Where the slot that comes next begins.
+    fn slot(&self) -> NonNull<u8> {
+        // SAFETY: `next` is less than `SLOTS`, and the mapping has `SLOTS` times `SLOT` bytes.
+        unsafe { self.base.add(self.next * SLOT) }
+    }
+
+    /// Whose that slot is.
+    fn status(&self) -> &AtomicU32 {
+        // SAFETY: a slot is aligned to its size and begins with `tp_status`, 32 bits, which are there as long as the
+        // mapping, that is as `self`. While both sides may touch them, they are only touched atomically.
+        unsafe { AtomicU32::from_ptr(self.slot().as_ptr().cast()) }
+    }
+
     /// Hands the frame that has waited longest to `each`, with the length that it had on the wire; false when none waits.
     /// What is longer than a slot has been cut.
     pub(super) fn take(&mut self, each: impl FnOnce(&[u8], usize)) -> bool {
-        // SAFETY: `next` is less than `SLOTS`, and the mapping has `SLOTS` times `SLOT` bytes.
-        let slot = unsafe { self.base.add(self.next * SLOT) };
-        // SAFETY: a slot is aligned to its size and begins with `tp_status`, 32 bits. While both sides may touch it, it is
-        // only touched atomically.
-        let status = unsafe { AtomicU32::from_ptr(slot.as_ptr().cast()) };
-        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+        if self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return false;
         }
+        let slot = self.slot();
         // SAFETY: the status, read with acquire, says that the kernel has filled the header and leaves the slot alone
         // until it is given back below.
         let header = unsafe { slot.cast::<libc::tpacket2_hdr>().read() };
@@ -83,7 +97,7 @@ impl Ring {
         // SAFETY: inside the slot, by the two lines above; nobody writes to it meanwhile, as said there.
         let frame = unsafe { slice::from_raw_parts(slot.add(begin).as_ptr(), length) };
         each(frame, usize::try_from(header.tp_len).unwrap_or(length));
-        status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
+        self.status().store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.next = (self.next + 1) % SLOTS;
         true
     }

@@ -79,6 +79,11 @@ impl Link {
         [self.arp.as_fd(), self.ndp.as_fd()]
     }
 
+    /// Whether an ARP frame waits in the ring.
+    pub(super) fn has_frame(&self) -> bool {
+        self.arp.has_frame()
+    }
+
     /// Hands the frames that wait to `each`, at most so many.
     pub(super) fn receive(
         &mut self,

@@ -41,7 +41,7 @@ fn findings(rig: &mut Rig) -> Vec<(Reason, String)> {
         Output::Findings(found) => Some(found.clone()),
         _ => None,
     };
-    let last = rig.take().iter().filter_map(list).last().expect("a list");
+    let last = rig.take().iter().filter_map(list).next_back().expect("a list");
     last.into_iter().map(|found| (found.finding.reason, found.finding.message)).collect()
 }
 

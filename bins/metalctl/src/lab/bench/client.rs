@@ -3,6 +3,10 @@
 use std::{
     net::Ipv4Addr,
     os::fd::AsFd,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +27,7 @@ pub(super) struct Client {
     addresses: Vec<Ipv4Addr>,
     /// For floods, which are sent from a second socket.
     sender: BlockingPacketSocket,
-    /// To be asked for before all other threads.
+    /// It goes before all other threads, where that is allowed.
     urgent: bool,
 }
 
@@ -46,10 +50,19 @@ pub(super) struct Flood {
     pub(super) time: Duration,
 }
 
+/// How long a thread that waits for an answer may take to fall asleep.
+const ASLEEP: Duration = Duration::from_micros(50);
 /// Answers are taken from the ring this often during a flood, which wakes nobody.
 const GLANCE: Duration = Duration::from_millis(1);
 /// A flood is over when no answer has come for so long.
 const OVER: Duration = Duration::from_millis(100);
+
+impl Trips {
+    fn new(count: usize, mut times: Vec<Duration>, realtime: bool) -> Self {
+        times.sort_unstable();
+        Self { lost: count - times.len(), times, realtime }
+    }
+}
 
 impl Client {
     pub(super) fn new(site: &Site) -> Result<Self> {
@@ -80,28 +93,72 @@ impl Client {
         heard
     }
 
-    /// Asks so many times, for one address after the other.
-    pub(super) fn trips(&mut self, count: usize) -> Result<Trips> {
+    /// Asks so many times, for one address after the other, and looks for the answers itself. On a LAN inside of one
+    /// machine the kernel has answered before the request is sent, as it were: nobody sleeps meanwhile.
+    pub(super) fn trips(&mut self, count: usize) -> Trips {
+        let frames = self.requests();
+        let times =
+            frames.iter().cycle().take(count).filter_map(|(frame, address)| self.trip(frame, *address));
+        Trips::new(count, times.collect(), false)
+    }
+
+    /// The same as a client on a real LAN has it, which is asleep when the answer comes.
+    pub(super) fn waits(&mut self, count: usize) -> Result<Trips> {
+        let frames = self.requests();
+        let (sender, mac, urgent) = (&self.sender, self.mac, self.urgent);
+        let (socket, poll) = (&mut self.socket, &mut self.poll);
+        let over = AtomicBool::new(false);
+        let (answers, answered) = mpsc::channel();
         thread::scope(|scope| {
-            // On a thread of its own, which can become an urgent one for good.
-            let urgent = self.urgent;
-            let client = &mut *self;
-            let measured = scope.spawn(move || {
+            let over = &over;
+            scope.spawn(move || {
+                let _told_by_the_other = urgent && priority::realtime().is_ok();
+                while !over.load(Ordering::Relaxed) {
+                    let waited = poll.wait([socket.as_fd()], Some(OVER));
+                    let now = Instant::now();
+                    if waited.is_ok() && poll.has_failed(0) {
+                        let _shown = socket.take_error();
+                    }
+                    let _shown = socket.receive(1_000, |frame| {
+                        if let Some(address) = answer(frame, mac) {
+                            // Nobody listens any more when the last one was late.
+                            let _late = answers.send((address, now));
+                        }
+                    });
+                }
+            });
+            let asking = scope.spawn(move || {
                 let realtime = urgent && priority::realtime().is_ok();
-                let frames: Vec<_> = client
-                    .addresses
-                    .iter()
-                    .map(|address| (request(client.mac, *address), *address))
-                    .collect();
                 let mut times = Vec::with_capacity(count);
                 for (frame, address) in frames.iter().cycle().take(count) {
-                    times.extend(client.trip(frame, *address));
+                    // The other thread falls asleep; what is late is no answer to this one.
+                    thread::sleep(ASLEEP);
+                    while answered.try_recv().is_ok() {}
+                    let begin = Instant::now();
+                    if sender.send(frame.as_bytes()).is_err() {
+                        continue;
+                    }
+                    while let Some(left) = LOST.checked_sub(begin.elapsed()) {
+                        match answered.recv_timeout(left) {
+                            Ok((answered, at)) if answered == *address => {
+                                times.push(at.saturating_duration_since(begin));
+                                break;
+                            }
+                            Ok(_) => {}
+                            Err(_) => break,
+                        }
+                    }
                 }
-                times.sort_unstable();
-                Trips { lost: count - times.len(), times, realtime }
+                Trips::new(count, times, realtime)
             });
-            measured.join().map_err(|_| anyhow::anyhow!("the client panicked"))
+            let trips = asking.join().map_err(|_| anyhow::anyhow!("the client panicked"));
+            over.store(true, Ordering::Relaxed);
+            trips
         })
+    }
+
+    fn requests(&self) -> Vec<(Frame, Ipv4Addr)> {
+        self.addresses.iter().map(|address| (request(self.mac, *address), *address)).collect()
     }
 
     /// One round trip.
@@ -113,7 +170,7 @@ impl Client {
         loop {
             let mut answered = false;
             let mac = self.mac;
-            let received = self.socket.receive(1, |frame| answered = is_answer(frame, mac, address));
+            let received = self.socket.receive(1, |frame| answered = answer(frame, mac) == Some(address));
             if answered {
                 return Some(begin.elapsed());
             }
@@ -177,10 +234,10 @@ pub(super) fn request(mac: Mac, target: Ipv4Addr) -> Frame {
     packet.emit()
 }
 
-fn is_answer(frame: &[u8], mac: Mac, target: Ipv4Addr) -> bool {
-    Packet::parse(frame).is_ok_and(|packet| {
-        packet.operation == Operation::Reply && packet.sender_ip == target && packet.target_mac == mac
-    })
+/// The address that a frame answers for, if it is an answer to the client.
+fn answer(frame: &[u8], mac: Mac) -> Option<Ipv4Addr> {
+    let packet = Packet::parse(frame).ok()?;
+    (packet.operation == Operation::Reply && packet.target_mac == mac).then_some(packet.sender_ip)
 }
 
 #[cfg(test)]
@@ -190,12 +247,11 @@ mod tests {
     #[test]
     fn only_the_answer_to_the_question_is_one() {
         let (ours, theirs) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-        let (target, other) = (Ipv4Addr::new(10, 42, 0, 1), Ipv4Addr::new(10, 42, 0, 2));
+        let target = Ipv4Addr::new(10, 42, 0, 1);
         let question = request(ours, target);
-        let answer = metal_arp::reply(question.as_bytes(), theirs, |address| address == target).unwrap();
-        assert!(is_answer(answer.as_bytes(), ours, target));
-        assert!(!is_answer(answer.as_bytes(), ours, other));
-        assert!(!is_answer(answer.as_bytes(), theirs, target));
-        assert!(!is_answer(question.as_bytes(), ours, target));
+        let reply = metal_arp::reply(question.as_bytes(), theirs, |address| address == target).unwrap();
+        assert_eq!(answer(reply.as_bytes(), ours), Some(target));
+        assert_eq!(answer(reply.as_bytes(), theirs), None);
+        assert_eq!(answer(question.as_bytes(), ours), None);
     }
 }

@@ -23,7 +23,6 @@ use self::{
 use super::{
     Programs, Scratch, Stop,
     console::{Console, Mark},
-    count,
     interrupt::Interrupt,
     scratch,
 };
@@ -50,7 +49,7 @@ pub(super) fn run(arguments: &LabArgs) -> Result<bool> {
         for addresses in kind.sizes(arguments.addresses) {
             let directory = scratch.subdirectory(&format!("site{}", sites.len()))?;
             let site = Site::build(kind, addresses, &directory, &programs, &console)?;
-            console.step("lan", format_args!("{}, {}", kind.name(), count(addresses, "address")));
+            console.step("lan", format_args!("{}, addresses: {addresses}", kind.name()));
             sites.push(site);
         }
     }
@@ -83,12 +82,13 @@ fn measure(
             site.check()?;
             let mut client = Client::new(site)?;
             // The first ones find cold caches on both sides.
-            client.trips((requests / 10).max(10))?;
-            let quiet = client.trips(requests)?;
+            client.trips((requests / 10).max(10));
+            let inline = client.trips(requests);
+            let quiet = client.waits(requests)?;
             let flood = client.flood(requests * FLOOD)?;
-            let loaded = load::with(site, |site| Client::urgent(site)?.trips(requests))?;
+            let loaded = load::with(site, |site| Client::urgent(site)?.waits(requests))?;
             report.realtime_client = loaded.realtime;
-            site.rounds.push(report::Round::new(&quiet, flood, &loaded));
+            site.rounds.push(report::Round::new(&inline, &quiet, flood, &loaded));
             if interrupt.is_raised() {
                 return Err(Stop::Interrupted.into());
             }

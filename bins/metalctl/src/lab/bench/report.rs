@@ -37,7 +37,9 @@ pub(super) struct Report {
 pub(super) struct Measured {
     pub(super) responder: &'static str,
     pub(super) addresses: usize,
-    /// Round trips on a quiet machine.
+    /// Round trips for a client that looks for the answer itself: one inside of this machine need not sleep.
+    pub(super) inline_p50_us: f64,
+    /// Round trips for a client that sleeps until the answer comes, as one on a real LAN does.
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     /// Answers a second, and their share of the requests, when these come as fast as one thread can send them.
@@ -74,6 +76,7 @@ pub(super) struct Goal {
 /// The numbers of one turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
+    inline: f64,
     quiet: [f64; 2],
     loaded: [f64; 2],
     flood: [f64; 2],
@@ -82,14 +85,15 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) fn new(quiet: &Trips, flood: Flood, loaded: &Loaded) -> Self {
+    pub(super) fn new(inline: &Trips, quiet: &Trips, flood: Flood, loaded: &Loaded) -> Self {
         let (answered, sent) = (number(flood.answered), number(flood.sent.max(1)));
         Self {
+            inline: percentile(&inline.times, 50),
             quiet: [50, 99].map(|percent| percentile(&quiet.times, percent)),
             loaded: [50, 99].map(|percent| percentile(&loaded.trips.times, percent)),
             flood: [answered / flood.time.as_secs_f64().max(f64::EPSILON), answered / sent],
             noise: loaded.noise,
-            lost: quiet.lost + loaded.trips.lost,
+            lost: inline.lost + quiet.lost + loaded.trips.lost,
         }
     }
 }
@@ -101,6 +105,7 @@ impl Measured {
         Self {
             responder,
             addresses,
+            inline_p50_us: of(|round| round.inline),
             p50_us: of(|round| round.quiet[0]),
             p99_us: of(|round| round.quiet[1]),
             flood_answers_per_second: of(|round| round.flood[0]).round(),
@@ -226,7 +231,11 @@ pub(super) mod tests {
         let trips = |time| Trips { times: vec![us(time); 10], lost: 1, realtime: true };
         let flood = Flood { sent: 1_000, answered, time: Duration::from_millis(10) };
         let loaded = Loaded { trips: trips(time * 10), realtime: true, noise: 9_999.6 };
-        Measured::new(responder.name(), addresses, &[Round::new(&trips(time), flood, &loaded); 3])
+        Measured::new(
+            responder.name(),
+            addresses,
+            &[Round::new(&trips(time / 2), &trips(time), flood, &loaded); 3],
+        )
     }
 
     pub(in super::super) fn example() -> Report {
@@ -252,9 +261,9 @@ pub(super) mod tests {
             document,
             concat!(
                 r#"{"bench":"arp","rounds":3,"requests":10,"addresses":10000,"realtime_client":true,"responders":["#,
-                r#"{"responder":"kernel","addresses":1,"p50_us":20.0,"p99_us":20.0,"#,
+                r#"{"responder":"kernel","addresses":1,"inline_p50_us":10.0,"p50_us":20.0,"p99_us":20.0,"#,
                 r#""flood_answers_per_second":100000.0,"flood_answered":1.0,"loaded_p50_us":200.0,"#,
-                r#""loaded_p99_us":200.0,"noise_per_second":10000.0,"lost":6}],"#,
+                r#""loaded_p99_us":200.0,"noise_per_second":10000.0,"lost":9}],"#,
                 r#""skipped":[{"responder":"fast path","reason":"no"}],"#,
                 r#""goals":[{"responder":"packet socket","addresses":1,"what":"p50, x kernel","value":1.9,"#,
                 r#""at_least":null,"at_most":2.0,"reached":true}]}"#

@@ -6,13 +6,14 @@ use owo_colors::OwoColorize;
 
 use super::report::{Measured, Report};
 
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 
 /// Draws it: what was measured, what was not, and the goals.
 pub(super) fn draw(report: &Report) -> String {
     let head = [
         "responder",
         "addresses",
+        "inline us",
         "p50 us",
         "p99 us",
         "flood /s",
@@ -71,6 +72,7 @@ fn row(measured: &Measured) -> [String; COLUMNS] {
     [
         measured.responder.to_owned(),
         measured.addresses.to_string(),
+        format!("{:.1}", measured.inline_p50_us),
         format!("{:.1}", measured.p50_us),
         format!("{:.1}", measured.p99_us),
         format!("{:.0}", measured.flood_answers_per_second),
@@ -94,9 +96,9 @@ mod tests {
         let plain = anstream::adapter::strip_str(&draw(&report)).to_string();
         let expected = [
             "",
-            "  responder  addresses  p50 us  p99 us  flood /s  answered  load p50  load p99  lost",
-            "  kernel             1    20.0    20.0    100000  100.00 %     200.0     200.0     6",
-            "  fast path      10000    22.0    22.0    100000  100.00 %     220.0     220.0     6",
+            "  responder  addresses  inline us  p50 us  p99 us  flood /s  answered  load p50  load p99  lost",
+            "  kernel             1       10.0    20.0    20.0    100000  100.00 %     200.0     200.0     9",
+            "  fast path      10000       11.0    22.0    22.0    100000  100.00 %     220.0     220.0     9",
             "  fast path was not measured: no rights",
             "",
             "  reached packet socket, 1: p50, x kernel: 1.900 (at most 2)",
