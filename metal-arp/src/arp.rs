@@ -124,6 +124,15 @@ impl Packet {
         }
     }
 
+    /// Tells one neighbour that `address` is at `mac` now, by asking for the neighbour's own address.
+    ///
+    /// Whoever is asked for its own address learns where the one who asks is (RFC 826), also where gratuitous frames
+    /// and replies that nobody asked for are ignored.
+    #[must_use]
+    pub const fn update(mac: Mac, address: Ipv4Addr, neighbour_mac: Mac, neighbour_ip: Ipv4Addr) -> Self {
+        Self { operation: Operation::Request, ..Self::reply(mac, address, neighbour_mac, neighbour_ip) }
+    }
+
     /// Gratuitous ARP: tells every neighbour that `address` is at `mac` now.
     ///
     /// Some neighbours update their caches only from a request, some only from a reply, so both forms are

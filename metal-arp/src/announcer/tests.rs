@@ -259,7 +259,7 @@ fn a_new_mac_is_announced_at_once() {
                 .into_iter()
                 .flat_map(|form| [VIP, VIP2].map(|vip| Packet::gratuitous(form, NEW_MAC, vip))),
         )
-        .chain([VIP, VIP2].map(|vip| Packet::reply(NEW_MAC, vip, CLIENT, QUESTION.sender_ip)))
+        .chain([VIP, VIP2].map(|vip| Packet::update(NEW_MAC, vip, CLIENT, QUESTION.sender_ip)))
         .collect();
     assert_eq!(sent, expected);
     // Netlink repeats itself; that is no news.

@@ -121,7 +121,7 @@ impl Link {
                 IpAddr::V4(address) => self
                     .requesters_v4
                     .next(now, from)
-                    .map(|(to, after)| (arp::Packet::reply(mac, address, to.mac, to.ip).emit(), after)),
+                    .map(|(to, after)| (arp::Packet::update(mac, address, to.mac, to.ip).emit(), after)),
                 IpAddr::V6(address) => self.requesters_v6.next(now, from).map(|(to, after)| {
                     (ndp::Packet::unsolicited_to(mac, address, to.mac, to.ip).emit(), after)
                 }),

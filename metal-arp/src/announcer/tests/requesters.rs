@@ -23,7 +23,7 @@ fn whoever_has_asked_for_anything_is_told_once_after_everybody() {
     bed.own(100_000, ETH0, VIP, true);
     let sent: Vec<_> = packets(bed.drain(100_000)).into_iter().map(|(_, packet)| packet).collect();
     let [request, reply] = round(MAC, VIP);
-    assert_eq!(sent, [request, reply, Packet::reply(MAC, VIP, ROUTER, ROUTER_IP)]);
+    assert_eq!(sent, [request, reply, Packet::update(MAC, VIP, ROUTER, ROUTER_IP)]);
     assert!(to(&mut bed, ROUTER, 200_000).is_empty());
     assert_eq!(bed.0.counters()[&IpAddr::V4(VIP)].gratuitous, 13);
 }
@@ -57,7 +57,7 @@ fn a_new_mac_is_told_to_them_too_and_what_has_been_asked_long_ago_is_forgotten()
     assert_eq!(bed.drain(10_000).len(), 1);
     bed.link(20_000, ETH0, Some(NEW_MAC));
     let told = to(&mut bed, ROUTER, 30_000);
-    assert_eq!(told, [(20_000, Packet::reply(NEW_MAC, VIP, ROUTER, ROUTER_IP))]);
+    assert_eq!(told, [(20_000, Packet::update(NEW_MAC, VIP, ROUTER, ROUTER_IP))]);
     bed.own(310_001, ETH0, VIP2, true);
     assert!(to(&mut bed, ROUTER, 400_000).is_empty());
 }
@@ -85,7 +85,7 @@ fn an_address_that_was_asked_for_is_told_to_those_who_waited() {
     bed.drain(0);
     bed.frame(10, ETH0, of_router(VIP));
     let told = to(&mut bed, ROUTER, 60);
-    assert_eq!(told, [(50, Packet::reply(MAC, VIP, ROUTER, ROUTER_IP))]);
+    assert_eq!(told, [(50, Packet::update(MAC, VIP, ROUTER, ROUTER_IP))]);
 }
 
 #[test]
