@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, hint::black_box, net::IpAddr};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use metal_core::{
-    config::{L2Advertisement, ObjectRef},
+    config::{Interfaces, L2Advertisement, ObjectRef},
     name::NodeName,
     speaker::{
         Serving,
@@ -21,9 +21,11 @@ fn advertisement() -> L2Advertisement {
         pools: [].into(),
         pool_selectors: vec![],
         node_selectors: vec![],
-        interfaces: vec![],
+        interfaces: Interfaces::default(),
         service_selectors: vec![],
         preferred_nodes: vec![],
+        refresh: None,
+        receive: None,
     }
 }
 

@@ -16,7 +16,7 @@ use metal_core::{
     drain,
     name::ObjectKey,
     selector::{Labels, Selector},
-    speaker::{Input, Output, Setup, Speaker, l2::EXCLUDE_LABEL},
+    speaker::{Input, MAX_FINDINGS, Output, Setup, Speaker, l2::EXCLUDE_LABEL},
     view::{Endpoint, EndpointSlice, Link, Node, Service, TrafficPolicy},
 };
 
@@ -154,7 +154,17 @@ impl Lan {
                 }
             }
             13 => drop(self.hosts[id].inbox.pop_front()),
-            14 if byte() == 0 => self.tell(id, Input::Stop),
+            14 => match byte() {
+                0 => self.tell(id, Input::Stop),
+                what @ 1..=3 => {
+                    let (link, address, mac) = (u32::from(what & 1) + 2, ip(byte()), [2, 0, 0, 0, 0, byte()]);
+                    let announced = what == 3;
+                    self.tell(id, Input::Conflict { link, address, mac, announced });
+                }
+                4 => self.tell(id, Input::ConflictOver { link: 2, address: ip(byte()) }),
+                5 => self.tell(id, Input::ArpIgnore(2, byte() % 9)),
+                _ => self.poll(),
+            },
             _ => self.poll(),
         }
     }
@@ -197,6 +207,10 @@ impl Lan {
                     assert!(set.remove(&(link, address)), "{address} ends without a beginning");
                 }
             }
+            Output::Defend { link, address } => {
+                assert!(self.hosts[id].owned.contains(&(link, address)), "{address} is not ours");
+            }
+            Output::Findings(found) => assert!(found.len() <= MAX_FINDINGS),
             Output::Stopped => self.hosts[id].stopped = true,
             _ => {}
         }
@@ -212,7 +226,7 @@ fn link(index: u32, bits: u8) -> Link {
         broadcast: true,
         arp: bits & 8 == 0,
         enslaved: bits & 16 != 0,
-        prefixes: vec![],
+        prefixes: if bits & 32 == 0 { vec![] } else { vec!["10.0.0.1/29".parse().expect("a prefix")] },
     }
 }
 

@@ -247,16 +247,13 @@ impl Announcer {
     }
 
     /// What is said before anything that is due by time.
+    #[inline]
     fn poll_waiting(&mut self) -> Option<Output> {
-        let links = &self.links;
-        if let Some(((link, address), mac)) = self.answering.poll(|place| answers(links, place)) {
-            return Some(Output::Answering { link, address, mac });
-        }
-        let up = |link| links.get(&link).is_some_and(|link| link.mac.is_some());
-        match self.groups.poll(up) {
-            Some(Change::Join(link, group)) => return Some(Output::Join { link, group }),
-            Some(Change::Leave(link, group)) => return Some(Output::Leave { link, group }),
-            None => {}
+        if self.answering.is_changed() || self.groups.is_changed() {
+            let output = self.poll_places();
+            if output.is_some() {
+                return output;
+            }
         }
         while let Some(waiting) = self.waiting.pop_front() {
             if let Some(output) = self.perform(waiting) {
@@ -266,35 +263,51 @@ impl Announcer {
         self.over.pop_first().map(|(link, address)| Output::ConflictOver { link, address })
     }
 
+    /// What has become of addresses and groups.
+    fn poll_places(&mut self) -> Option<Output> {
+        let links = &self.links;
+        if let Some(((link, address), mac)) = self.answering.poll(|place| answers(links, place)) {
+            return Some(Output::Answering { link, address, mac });
+        }
+        let up = |link| links.get(&link).is_some_and(|link| link.mac.is_some());
+        Some(match self.groups.poll(up)? {
+            Change::Join(link, group) => Output::Join { link, group },
+            Change::Leave(link, group) => Output::Leave { link, group },
+        })
+    }
+
     /// What has waited, if it is still true.
+    #[inline]
     fn perform(&mut self, waiting: Waiting) -> Option<Output> {
         match waiting {
-            Waiting::Reply { link: index, address, asker_mac, asker_ip } => {
+            Waiting::Reply { link: index, address, place, asker_mac, asker_ip } => {
                 let link = self.links.get_mut(&index)?;
-                let mac = count_answer(link.mac, &mut link.v4.get_mut(address)?.counters)?;
+                let mac = count_answer(link.mac, &mut link.v4.at_mut(place, address)?.counters)?;
                 let frame = arp::Packet::reply(mac, address, asker_mac, asker_ip).emit();
                 Some(Output::Send { link: index, frame })
             }
-            Waiting::Advertise { link: index, address, asker_mac, asker_ip } => {
+            Waiting::Advertise { link: index, address, place, asker_mac, asker_ip } => {
                 let link = self.links.get_mut(&index)?;
-                let mac = count_answer(link.mac, &mut link.v6.get_mut(address)?.counters)?;
+                let mac = count_answer(link.mac, &mut link.v6.at_mut(place, address)?.counters)?;
                 let frame = ndp::Packet::reply(mac, address, asker_mac, asker_ip).emit();
                 Some(Output::Send { link: index, frame })
             }
-            Waiting::Conflict { link: index, address, mac } => {
-                if self.is_ours(mac) {
-                    return None;
-                }
-                let (conflict, announced) = self.links.get_mut(&index)?.conflict_mut(address)?;
-                if !conflict.is_open() {
-                    return None;
-                }
-                conflict.told();
-                // The end of an earlier one about the address waits no longer: this is later news.
-                self.over.remove(&(index, address));
-                Some(Output::Conflict { link: index, address, mac, announced })
-            }
+            Waiting::Conflict { link, address, mac } => self.tell_conflict(link, address, mac),
         }
+    }
+
+    fn tell_conflict(&mut self, index: u32, address: IpAddr, mac: Mac) -> Option<Output> {
+        if self.is_ours(mac) {
+            return None;
+        }
+        let (conflict, announced) = self.links.get_mut(&index)?.conflict_mut(address)?;
+        if !conflict.is_open() {
+            return None;
+        }
+        conflict.told();
+        // The end of an earlier one about the address waits no longer: this is later news.
+        self.over.remove(&(index, address));
+        Some(Output::Conflict { link: index, address, mac, announced })
     }
 
     /// The next thing that is due on any link.
@@ -311,6 +324,7 @@ fn answers(links: &BTreeMap<u32, Link>, (link, address): Place) -> Option<Mac> {
 }
 
 /// Counts an answer for an address, which only goes out on a link that has a MAC.
+#[inline]
 fn count_answer(mac: Option<Mac>, counters: &mut Counters) -> Option<Mac> {
     counters.requests += 1;
     counters.responses += u64::from(mac.is_some());

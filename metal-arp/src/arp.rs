@@ -2,7 +2,7 @@
 
 use core::{fmt, net::Ipv4Addr};
 
-use smoltcp::wire::{ArpHardware, ArpOperation, ArpPacket, EthernetAddress, EthernetFrame, EthernetProtocol};
+use smoltcp::wire::{ArpHardware, ArpPacket, EthernetFrame, EthernetProtocol};
 
 use crate::ethernet::{BROADCAST, Frame, MAX_LEN, Mac};
 
@@ -70,69 +70,43 @@ impl Packet {
     /// When the frame is anything but a request or reply of ARP for IPv4 over Ethernet.
     #[inline]
     pub fn parse(frame: &[u8]) -> Result<Self, Error> {
-        let malformed = |what| Err(Error::Malformed(what));
-        let Ok(ethernet) = EthernetFrame::new_checked(frame) else {
-            return malformed(Malformed::TooShort);
-        };
-        if ethernet.ethertype() != EthernetProtocol::Arp {
-            return Err(Error::NotArp);
+        // What every good frame says is compared at once; only a bad one is looked at field by field.
+        if let Some(content) = frame.first_chunk::<CONTENT_LEN>()
+            && frame.len() <= MAX_LEN
+            && content[KIND..KIND + ETHERNET_IPV4.len()] == ETHERNET_IPV4
+            && let [0, operation @ (REQUEST | REPLY)] = octets(content, OPERATION)
+        {
+            return Ok(Self {
+                destination: octets(content, 0),
+                source: octets(content, 6),
+                operation: if operation == REQUEST { Operation::Request } else { Operation::Reply },
+                sender_mac: octets(content, SENDER_MAC),
+                sender_ip: Ipv4Addr::from_octets(octets(content, SENDER_IP)),
+                target_mac: octets(content, TARGET_MAC),
+                target_ip: Ipv4Addr::from_octets(octets(content, TARGET_IP)),
+            });
         }
-        if frame.len() < CONTENT_LEN {
-            return malformed(Malformed::TooShort);
-        }
-        if frame.len() > MAX_LEN {
-            return malformed(Malformed::TooLong);
-        }
-        let arp = ArpPacket::new_unchecked(ethernet.payload());
-        if arp.hardware_type() != ArpHardware::Ethernet {
-            return malformed(Malformed::HardwareType);
-        }
-        if arp.protocol_type() != EthernetProtocol::Ipv4 {
-            return malformed(Malformed::ProtocolType);
-        }
-        // From here on the packet ends within the frame: its accessors go by these lengths.
-        if (arp.hardware_len(), arp.protocol_len()) != (MAC_LEN, IP_LEN) {
-            return malformed(Malformed::AddressLength);
-        }
-        let operation = match arp.operation() {
-            ArpOperation::Request => Operation::Request,
-            ArpOperation::Reply => Operation::Reply,
-            ArpOperation::Unknown(_) => return malformed(Malformed::Operation),
-        };
-        Ok(Self {
-            destination: ethernet.dst_addr().0,
-            source: ethernet.src_addr().0,
-            operation,
-            sender_mac: octets(arp.source_hardware_addr()),
-            sender_ip: Ipv4Addr::from_octets(octets(arp.source_protocol_addr())),
-            target_mac: octets(arp.target_hardware_addr()),
-            target_ip: Ipv4Addr::from_octets(octets(arp.target_protocol_addr())),
-        })
+        Err(why_not(frame))
     }
 
     /// The frame that says this.
     #[must_use]
     #[inline]
     pub fn emit(&self) -> Frame {
-        let mut frame = Frame::empty(CONTENT_LEN);
-        let mut ethernet = EthernetFrame::new_unchecked(frame.bytes_mut());
-        ethernet.set_dst_addr(EthernetAddress(self.destination));
-        ethernet.set_src_addr(EthernetAddress(self.source));
-        ethernet.set_ethertype(EthernetProtocol::Arp);
-        let mut arp = ArpPacket::new_unchecked(ethernet.payload_mut());
-        arp.set_hardware_type(ArpHardware::Ethernet);
-        arp.set_protocol_type(EthernetProtocol::Ipv4);
-        arp.set_hardware_len(MAC_LEN);
-        arp.set_protocol_len(IP_LEN);
-        arp.set_operation(match self.operation {
-            Operation::Request => ArpOperation::Request,
-            Operation::Reply => ArpOperation::Reply,
-        });
-        arp.set_source_hardware_addr(&self.sender_mac);
-        arp.set_source_protocol_addr(&self.sender_ip.octets());
-        arp.set_target_hardware_addr(&self.target_mac);
-        arp.set_target_protocol_addr(&self.target_ip.octets());
-        frame
+        let mut content = [0; CONTENT_LEN];
+        put(&mut content, 0, self.destination);
+        put(&mut content, 6, self.source);
+        put(&mut content, KIND, ETHERNET_IPV4);
+        let operation = match self.operation {
+            Operation::Request => REQUEST,
+            Operation::Reply => REPLY,
+        };
+        put(&mut content, OPERATION, [0, operation]);
+        put(&mut content, SENDER_MAC, self.sender_mac);
+        put(&mut content, SENDER_IP, self.sender_ip.octets());
+        put(&mut content, TARGET_MAC, self.target_mac);
+        put(&mut content, TARGET_IP, self.target_ip.octets());
+        Frame::padded(&content)
     }
 
     /// Tells the station that asked that `address` is at `mac`.
@@ -218,17 +192,63 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// A field of a packet whose address lengths have been checked.
-fn octets<const N: usize>(field: &[u8]) -> [u8; N] {
+/// What is wrong with a frame that is no packet.
+#[cold]
+fn why_not(frame: &[u8]) -> Error {
+    let malformed = Error::Malformed;
+    let Ok(ethernet) = EthernetFrame::new_checked(frame) else {
+        return malformed(Malformed::TooShort);
+    };
+    if ethernet.ethertype() != EthernetProtocol::Arp {
+        return Error::NotArp;
+    }
+    if frame.len() < CONTENT_LEN {
+        return malformed(Malformed::TooShort);
+    }
+    if frame.len() > MAX_LEN {
+        return malformed(Malformed::TooLong);
+    }
+    let arp = ArpPacket::new_unchecked(ethernet.payload());
+    if arp.hardware_type() != ArpHardware::Ethernet {
+        return malformed(Malformed::HardwareType);
+    }
+    if arp.protocol_type() != EthernetProtocol::Ipv4 {
+        return malformed(Malformed::ProtocolType);
+    }
+    if (arp.hardware_len(), arp.protocol_len()) != (6, 4) {
+        return malformed(Malformed::AddressLength);
+    }
+    malformed(Malformed::Operation)
+}
+
+#[inline]
+fn octets<const N: usize>(content: &[u8; CONTENT_LEN], at: usize) -> [u8; N] {
     let mut octets = [0; N];
-    octets.copy_from_slice(field);
+    octets.copy_from_slice(&content[at..at + N]);
     octets
+}
+
+#[inline]
+fn put<const N: usize>(content: &mut [u8; CONTENT_LEN], at: usize, octets: [u8; N]) {
+    content[at..at + N].copy_from_slice(&octets);
 }
 
 /// An ARP frame without padding.
 const CONTENT_LEN: usize = 42;
-const MAC_LEN: u8 = 6;
-const IP_LEN: u8 = 4;
+
+/// From the EtherType to the address lengths: ARP for Ethernet with IPv4.
+const ETHERNET_IPV4: [u8; 8] = [0x08, 0x06, 0, 1, 0x08, 0, 6, 4];
+
+// Where the fields begin.
+const KIND: usize = 12;
+const OPERATION: usize = 20;
+const SENDER_MAC: usize = 22;
+const SENDER_IP: usize = 28;
+const TARGET_MAC: usize = 32;
+const TARGET_IP: usize = 38;
+
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,14 @@ impl Frame {
         is_ipv6(self.as_bytes())
     }
 
+    /// With this content, and zeros behind it up to the shortest length.
+    #[inline]
+    pub(crate) fn padded<const N: usize>(content: &[u8; N]) -> Self {
+        let mut frame = Self::empty(N);
+        frame.bytes[..N].copy_from_slice(content);
+        frame
+    }
+
     /// All zero, to be filled by an `emit` with so much content.
     #[inline]
     pub(crate) const fn empty(content: usize) -> Self {

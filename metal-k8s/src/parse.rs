@@ -139,6 +139,8 @@ fn try_l2_advertisement(spec: crd::L2AdvertisementSpec) -> Result<L2Advertisemen
         node_selectors: selectors("spec.nodeSelectors", spec.node_selectors)?,
         interfaces: spec.interfaces.unwrap_or_default(),
         service_selectors: selectors("spec.serviceSelectors", spec.service_selectors)?,
+        refresh_interval: spec.refresh_interval,
+        receive_mode: spec.receive_mode,
     })
 }
 
@@ -280,6 +282,7 @@ mod tests {
             "ipAddressPoolSelectors": [{"matchLabels": {"a": "b"}}],
             "nodeSelectors": [{}], "serviceSelectors": [{"matchLabels": {"c": "d"}}],
             "preferredNodeSelectors": [{"weight": 7, "preference": {"matchLabels": {"rack": "1"}}}],
+            "refreshInterval": "10s", "receiveMode": "AllMulti",
         }));
         assert_eq!(
             spec,
@@ -290,6 +293,8 @@ mod tests {
                 interfaces: vec!["eth0".into()],
                 service_selectors: vec![Selector::label("c", "d")],
                 preferred_nodes: vec![PreferredNode { weight: 7, preference: Selector::label("rack", "1") }],
+                refresh_interval: Some("10s".into()),
+                receive_mode: Some("AllMulti".into()),
             })
         );
     }

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use metal_core::view::Mac;
@@ -115,6 +115,22 @@ impl Lan {
     /// Where logs and captures go.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Waits until all announcements of the latest takeover are over. What follows is a refresh, a minute later.
+    #[track_caller]
+    pub(crate) fn settle(&self) {
+        let sent =
+            || (1..=self.nodes.len()).map(|node| self.metric(node, "metallb_layer2_gratuitous_sent", &[]));
+        let (mut before, mut since) = (0.0, Instant::now());
+        wait_for("the end of the announcements", DEADLINE, || {
+            let now: f64 = sent().sum();
+            if now > before {
+                (before, since) = (now, Instant::now());
+            }
+            // Between two rounds there are 1.1 seconds at most.
+            ensure(now > 0.0 && since.elapsed() > Duration::from_millis(1_500), || format!("{now} so far"))
+        });
     }
 
     /// A node.

@@ -13,6 +13,7 @@ const NOBODY: [Mac; 0] = [];
 #[test]
 fn frames_of_another_vlan_get_no_answer() {
     let lan = Lan::start(1);
+    lan.settle();
     let wire = lan.wire();
     match lan
         .node(1)

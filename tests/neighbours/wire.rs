@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::{Duration, Instant},
 };
@@ -62,13 +63,14 @@ impl Wire {
         self.arp.send(frame).expect("a link that is up");
     }
 
-    /// Asks once; everybody who answers.
+    /// Asks once; everybody who answers, once each. During a takeover some who have asked are told again.
     pub(crate) fn answers(&self, address: IpAddr) -> Vec<Mac> {
         let question = self.question(address);
-        self.answers_to(&question, address)
+        let all: BTreeSet<Mac> = self.answers_to(&question, address).into_iter().collect();
+        all.into_iter().collect()
     }
 
-    /// Sends a frame; everybody who then answers the latest question for an address.
+    /// Sends a frame; every answer to the latest question for an address.
     pub(crate) fn answers_to(&self, frame: &[u8], address: IpAddr) -> Vec<Mac> {
         self.send(frame);
         let deadline = Instant::now() + ALL_ANSWERS;

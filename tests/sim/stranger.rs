@@ -145,11 +145,11 @@ impl Wire {
     /// What each speaker finds now.
     fn findings(&self) -> BTreeMap<Id, Vec<Finding>> {
         let last = |id| {
-            let lists = self.lan.station(id).said.iter().filter_map(|(_, output)| match output {
+            let mut lists = self.lan.station(id).said.iter().filter_map(|(_, output)| match output {
                 Output::Findings(found) => Some(found.iter().map(|found| found.finding.clone()).collect()),
                 _ => None,
             });
-            lists.last().filter(|list: &Vec<Finding>| !list.is_empty())
+            lists.next_back().filter(|list: &Vec<Finding>| !list.is_empty())
         };
         (0..self.lan.len()).filter_map(|id| Some((id, last(id)?))).collect()
     }

@@ -15,13 +15,13 @@ use std::{
 use anyhow::{Context, Result};
 use metal_arp::announcer;
 use metal_core::{
-    Instant, Machine,
+    Instant, Machine, config,
     speaker::{Duty, Input, Output, Setup, Speaker},
     view::{Link, LinkIndex},
 };
 use metal_daemon::Clock;
 use metal_net::{
-    Expiry, FastPath, Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket,
+    Expiry, FastPath, Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket, ReceiveMode,
     packet::{OpenError, is_full, is_gone},
 };
 use tokio::{
@@ -301,6 +301,14 @@ impl Lan {
             }
             Output::Defend { link, address } => {
                 self.packets.borrow_mut().order(packet::Order::Defend { link, address });
+            }
+            Output::ReceiveMode { link, mode } => {
+                let mode = match mode {
+                    config::ReceiveMode::Auto => ReceiveMode::Auto,
+                    config::ReceiveMode::AllMulti => ReceiveMode::AllMulti,
+                    config::ReceiveMode::Promisc => ReceiveMode::Promisc,
+                };
+                self.packets.borrow_mut().order(packet::Order::Receive { link, mode });
             }
             Output::Findings(found) => self.report(Report::Findings(found)),
             Output::NodeEvent(event) => self.report(Report::NodeEvent(event)),

@@ -26,7 +26,7 @@ use metal_core::{
     view::{LinkIndex, Mac},
 };
 use metal_daemon::Clock;
-use metal_net::{Expiry, Poll, Waker, priority};
+use metal_net::{Expiry, Poll, ReceiveMode, Waker, priority};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 
@@ -39,6 +39,8 @@ pub(crate) enum Order {
     Link { link: LinkIndex, mac: Option<Mac> },
     /// A link takes part: open its sockets. Nothing is sent there past the expiry.
     Open { link: LinkIndex, expiry: Arc<Expiry> },
+    /// Have its card let in such frames.
+    Receive { link: LinkIndex, mode: ReceiveMode },
     /// It no longer does.
     Close { link: LinkIndex },
     /// Answer for an address, or fall silent; see [`Input::Own`].
@@ -254,6 +256,11 @@ impl Answerer {
             match order {
                 Order::Link { link, mac } => self.tell_machine(Input::Link { link, mac }),
                 Order::Open { link, expiry } => self.open(link, expiry),
+                Order::Receive { link: index, mode } => {
+                    if let Some(link) = self.links.get_mut(&index) {
+                        link.set_mode(index, mode);
+                    }
+                }
                 Order::Close { link } => drop(self.links.remove(&link)),
                 Order::Own { link, address, duty } => self.tell_machine(Input::Own { link, address, duty }),
                 Order::Defend { link, address } => self.tell_machine(Input::Defend { link, address }),

@@ -1,6 +1,9 @@
 //! What the announcer makes of a frame.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::{
+    cell::Cell,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use metal_core::Instant;
 
@@ -13,11 +16,11 @@ use crate::{
     silence::Silence,
 };
 
-/// What a frame has caused.
+/// What a frame has caused. `place` is where the address was found.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Waiting {
-    Reply { link: u32, address: Ipv4Addr, asker_mac: Mac, asker_ip: Ipv4Addr },
-    Advertise { link: u32, address: Ipv6Addr, asker_mac: Mac, asker_ip: Ipv6Addr },
+    Reply { link: u32, address: Ipv4Addr, place: usize, asker_mac: Mac, asker_ip: Ipv4Addr },
+    Advertise { link: u32, address: Ipv6Addr, place: usize, asker_mac: Mac, asker_ip: Ipv6Addr },
     Conflict { link: u32, address: IpAddr, mac: Mac },
 }
 
@@ -26,43 +29,37 @@ impl Announcer {
     pub(super) fn on_frame(&mut self, now: Instant, index: u32, frame: &[u8]) -> Result<(), Silence> {
         let link = self.links.get_mut(&index).ok_or(Silence::NoLink)?;
         let mac = link.mac.ok_or(Silence::NoLink)?;
+        // Where the address was found that is answered for.
+        let place = Cell::new(0);
         if is_ipv6(frame) {
             let question = ndp::Packet::parse(frame)?;
-            let answer = advertise(&question, mac, |address| link.v6.contains(address));
+            let owned = |address| link.v6.position(address).inspect(|found| place.set(*found)).is_some();
+            let answer = advertise(&question, mac, owned);
             if let Some(address) = objection_v6(link, &question, &answer) {
                 return self.on_conflict(now, index, address.into(), question.sender_mac());
             }
-            return self.on_ndp(now, index, &question, answer);
+            return self.on_ndp(now, index, &question, answer, place.get());
         }
         let question = arp::Packet::parse(frame)?;
-        let answer = answer(&question, mac, |address| link.v4.contains(address));
+        let owned = |address| link.v4.position(address).inspect(|found| place.set(*found)).is_some();
+        let answer = answer(&question, mac, owned);
         if let Some(address) = objection_v4(link, &question, &answer) {
             return self.on_conflict(now, index, address.into(), question.sender_mac);
         }
-        self.on_arp(now, index, &question, answer)
-    }
-
-    #[inline]
-    fn on_arp(
-        &mut self,
-        now: Instant,
-        index: u32,
-        question: &arp::Packet,
-        answer: Result<arp::Packet, Silence>,
-    ) -> Result<(), Silence> {
         let (asker_mac, asker_ip) = (question.sender_mac, question.sender_ip);
-        if matches!(answer, Ok(_) | Err(Silence::NotOwned))
-            && !asker_ip.is_unspecified()
-            && let Some(link) = self.links.get_mut(&index)
-        {
+        if matches!(answer, Ok(_) | Err(Silence::NotOwned)) && !asker_ip.is_unspecified() {
             link.requesters_v4.remember(now, asker_ip, asker_mac);
         }
         match answer {
-            Ok(packet) => {
-                self.enqueue(Waiting::Reply { link: index, address: packet.sender_ip, asker_mac, asker_ip })
-            }
+            Ok(packet) => self.enqueue(Waiting::Reply {
+                link: index,
+                address: packet.sender_ip,
+                place: place.get(),
+                asker_mac,
+                asker_ip,
+            }),
             Err(Silence::SenderClaimsAddress) => self.on_conflict(now, index, asker_ip.into(), asker_mac),
-            Err(Silence::NotOwned) => Err(self.not_announced(index, question.target_ip.into())),
+            Err(Silence::NotOwned) => Err(not_announced(link, question.target_ip.into())),
             Err(reason) => Err(reason),
         }
     }
@@ -74,40 +71,33 @@ impl Announcer {
         index: u32,
         question: &ndp::Packet,
         answer: Result<ndp::Packet, Silence>,
+        place: usize,
     ) -> Result<(), Silence> {
         let (asker_mac, asker_ip) = (question.sender_mac(), question.source_ip);
-        if matches!(answer, Ok(_) | Err(Silence::NotOwned))
-            && !asker_ip.is_unspecified()
-            && let Some(link) = self.links.get_mut(&index)
-        {
+        let link = self.links.get_mut(&index).ok_or(Silence::NoLink)?;
+        if matches!(answer, Ok(_) | Err(Silence::NotOwned)) && !asker_ip.is_unspecified() {
             link.requesters_v6.remember(now, asker_ip, asker_mac);
         }
         match answer {
             Ok(packet) => {
+                let address = packet.target;
                 if question.is_probe() {
                     // Somebody is about to use the address: it is told that it is taken, and so are people.
                     if self.is_ours(asker_mac) {
                         return Err(Silence::SpoofedSender);
                     }
-                    self.note_conflict(now, index, packet.target.into(), asker_mac);
+                    self.note_conflict(now, index, address.into(), asker_mac);
                 }
-                self.enqueue(Waiting::Advertise { link: index, address: packet.target, asker_mac, asker_ip })
+                self.enqueue(Waiting::Advertise { link: index, address, place, asker_mac, asker_ip })
             }
             Err(Silence::SenderClaimsAddress) => {
-                let link = self.links.get(&index).ok_or(Silence::NoLink)?;
                 let claimed = question.claims().find(|address| link.v6.contains(*address));
                 let address = claimed.ok_or(Silence::SenderClaimsAddress)?;
                 self.on_conflict(now, index, address.into(), asker_mac)
             }
-            Err(Silence::NotOwned) => Err(self.not_announced(index, question.target.into())),
+            Err(Silence::NotOwned) => Err(not_announced(link, question.target.into())),
             Err(reason) => Err(reason),
         }
-    }
-
-    /// Why there is no answer about an address that is not announced.
-    fn not_announced(&self, index: u32, address: IpAddr) -> Silence {
-        let probing = self.links.get(&index).is_some_and(|link| link.probing.contains_key(&address));
-        if probing { Silence::Probing } else { Silence::NotOwned }
     }
 
     /// A frame says that somebody else has an address of ours. It gets no answer.
@@ -146,6 +136,12 @@ impl Announcer {
         self.waiting.push_back(waiting);
         Ok(())
     }
+}
+
+/// Why there is no answer about an address that is not announced.
+fn not_announced(link: &Link, address: IpAddr) -> Silence {
+    let probing = !link.probing.is_empty() && link.probing.contains_key(&address);
+    if probing { Silence::Probing } else { Silence::NotOwned }
 }
 
 /// The address that is being asked for and that the sender has, or asks for likewise (RFC 5227 2.1.1).

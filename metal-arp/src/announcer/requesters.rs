@@ -50,12 +50,11 @@ impl<K: Key> Requesters<K> {
         }
         let set = (ip.tag() >> (u32::BITS - SET_BITS)) as usize * WAYS;
         let Some(set) = self.entries.get_mut(set..set + WAYS) else { return };
-        let known = set.iter().position(|entry| entry.is_some_and(|entry| entry.ip == ip));
-        let place = known.unwrap_or_else(|| {
-            let seen = |way: &usize| set[*way].map(|entry| entry.seen);
-            (0..WAYS).min_by_key(seen).unwrap_or_default()
-        });
-        set[place] = Some(Requester { ip, mac, seen: now });
+        if let Some(known) = set.iter_mut().flatten().find(|entry| entry.ip == ip) {
+            (known.mac, known.seen) = (mac, now);
+        } else if let Some(oldest) = set.iter_mut().min_by_key(|entry| entry.map(|entry| entry.seen)) {
+            *oldest = Some(Requester { ip, mac, seen: now });
+        }
     }
 
     /// The first one from a place on who has asked lately, and the place after it.

@@ -15,6 +15,7 @@ use crate::{
 
 mod answering;
 mod conflict;
+mod hostile;
 mod neighbours;
 mod pace;
 mod probe;

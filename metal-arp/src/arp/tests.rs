@@ -33,7 +33,7 @@ fn table() -> Vec<(&'static [u8], Packet)> {
               \x00\x01\x08\x00\x06\x04\x00\x01\
               \x02\x00\x00\x00\x00\x99\x00\x00\x00\x00\
               \x00\x00\x00\x00\x00\x00\xc0\xa8\x01\x1e",
-            Packet { sender_ip: Ipv4Addr::UNSPECIFIED, ..request },
+            Packet::probe(client, vip),
         ),
         (
             b"\x02\x00\x00\x00\x00\x99\x02\x00\x00\x00\x00\x01\x08\x06\

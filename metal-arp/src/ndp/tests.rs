@@ -145,6 +145,9 @@ fn constructors_say_what_the_table_says() {
     assert_eq!(Packet::solicitation(CLIENT, Ipv6Addr::UNSPECIFIED, VIP), table[2]);
     assert_eq!(Packet::reply(NODE, VIP, CLIENT, ASKER), table[3]);
     assert_eq!(Packet::reply(NODE, VIP, CLIENT, Ipv6Addr::UNSPECIFIED), table[4]);
+    let told = Packet::unsolicited_to(NODE, VIP, CLIENT, ASKER);
+    let unsolicited = Kind::Advertisement { router: false, solicited: false, overrides: true };
+    assert_eq!(told, Packet { kind: unsolicited, ..table[3] });
     assert!(table[2].is_probe() && !table[0].is_probe() && !table[3].is_probe());
 }
 

@@ -1,10 +1,12 @@
 //! Advertisements: which addresses are announced, by whom and where.
 
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+use core::time::Duration;
 
 use super::{
-    L2AdvertisementSpec, ObjectRef, PreferredNode, Refusal,
+    Interfaces, L2AdvertisementSpec, ObjectRef, PreferredNode, Refusal,
     check::{self, refusal},
+    parse_duration,
 };
 use crate::{
     name::PoolName,
@@ -22,13 +24,48 @@ pub struct L2Advertisement {
     pub pool_selectors: Vec<Selector>,
     /// Only from these nodes; empty means all.
     pub node_selectors: Vec<Selector>,
-    /// Only on interfaces of these names, sorted; empty means all.
-    pub interfaces: Vec<String>,
+    /// Only on these interfaces.
+    pub interfaces: Interfaces,
     /// Only these Services; empty means all.
     pub service_selectors: Vec<Selector>,
     /// Which nodes should rather announce.
     pub preferred_nodes: Vec<PreferredNode>,
+    /// How often neighbours are reminded of an address, zero for never; `None` when it does not say.
+    pub refresh: Option<Duration>,
+    /// Which frames the interfaces have to let in; `None` when it does not say.
+    pub receive: Option<ReceiveMode>,
 }
+
+/// Which frames an interface has to let in, the weakest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReceiveMode {
+    /// Those for its own address, to everybody, and of the groups that are joined.
+    #[default]
+    Auto,
+    /// Those of all groups too: for cards and drivers that lose groups.
+    AllMulti,
+    /// All: for cards and access points that lose frames in other ways.
+    Promisc,
+}
+
+impl ReceiveMode {
+    /// As it is written in an object.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "Auto",
+            Self::AllMulti => "AllMulti",
+            Self::Promisc => "Promisc",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Auto, Self::AllMulti, Self::Promisc].into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// Between two refreshes of one address, at least.
+const MIN_REFRESH: Duration = Duration::from_secs(1);
 
 impl L2Advertisement {
     /// Whether it is about the pool `name`, which has `labels`.
@@ -60,7 +97,7 @@ impl L2Advertisement {
     /// Whether an interface of this name may be used.
     #[must_use]
     pub fn admits_interface(&self, name: &str) -> bool {
-        self.interfaces.is_empty() || self.interfaces.iter().any(|interface| interface == name)
+        self.interfaces.admit(name)
     }
 
     /// The sum of the weights of all preferences that match a node with these labels.
@@ -78,9 +115,11 @@ pub(super) fn of_pool(object: ObjectRef, pool: PoolName) -> L2Advertisement {
         pools: BTreeSet::from([pool]),
         pool_selectors: Vec::new(),
         node_selectors: Vec::new(),
-        interfaces: Vec::new(),
+        interfaces: Interfaces::default(),
         service_selectors: Vec::new(),
         preferred_nodes: Vec::new(),
+        refresh: None,
+        receive: None,
     }
 }
 
@@ -99,12 +138,31 @@ pub(super) fn judge(object: &ObjectRef, spec: L2AdvertisementSpec) -> Result<L2A
             refusals.push(refusal(format!("{field}.weight"), message));
         }
     }
+    let interfaces = Interfaces::parse(&spec.interfaces).unwrap_or_else(|(index, error)| {
+        refusals.push(refusal(
+            format!("spec.interfaces[{index}]"),
+            format!("{:?} {error}", spec.interfaces[index]),
+        ));
+        Interfaces::default()
+    });
+    let refresh = spec.refresh_interval.as_deref().and_then(|text| match refresh(text) {
+        Ok(refresh) => Some(refresh),
+        Err(message) => {
+            refusals.push(refusal("spec.refreshInterval", message));
+            None
+        }
+    });
+    let receive = spec.receive_mode.as_deref().and_then(|text| {
+        let mode = ReceiveMode::parse(text);
+        if mode.is_none() {
+            let message = format!("{text:?} is none of Auto, AllMulti and Promisc");
+            refusals.push(refusal("spec.receiveMode", message));
+        }
+        mode
+    });
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let mut interfaces = spec.interfaces;
-    interfaces.sort();
-    interfaces.dedup();
     Ok(L2Advertisement {
         object: object.clone(),
         pools: spec.pools.into_iter().map(PoolName::from).collect(),
@@ -113,5 +171,16 @@ pub(super) fn judge(object: &ObjectRef, spec: L2AdvertisementSpec) -> Result<L2A
         interfaces,
         service_selectors: spec.service_selectors,
         preferred_nodes: spec.preferred_nodes,
+        refresh,
+        receive,
     })
+}
+
+/// How often neighbours are reminded; zero for never.
+fn refresh(text: &str) -> Result<Duration, String> {
+    let refresh = parse_duration(text).map_err(|error| format!("{error}"))?;
+    if !refresh.is_zero() && refresh < MIN_REFRESH {
+        return Err(format!("{text} is too often: write 1s or more, or 0s for never"));
+    }
+    Ok(refresh)
 }

@@ -14,6 +14,7 @@
 mod advertisement;
 mod check;
 mod duration;
+mod interfaces;
 mod object;
 mod pool;
 mod reservation;
@@ -31,8 +32,9 @@ use alloc::{
 };
 use core::mem;
 
-pub use advertisement::L2Advertisement;
+pub use advertisement::{L2Advertisement, ReceiveMode};
 pub use duration::{DurationError, parse_duration};
+pub use interfaces::{Interfaces, PatternError};
 pub use object::{
     Held, L2AdvertisementSpec, LegacyPool, Object, ObjectRef, ObjectStatus, PoolSpec, PreferredNode, Refusal,
     ReservationSpec, ServiceAllocationSpec, Spec,

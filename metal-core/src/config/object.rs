@@ -132,12 +132,16 @@ pub struct L2AdvertisementSpec {
     pub pool_selectors: Vec<Selector>,
     /// `nodeSelectors`: only from these nodes; empty means all.
     pub node_selectors: Vec<Selector>,
-    /// `interfaces`: only on these; empty means all.
+    /// `interfaces`: only on these, by name or pattern; empty means all.
     pub interfaces: Vec<String>,
     /// `serviceSelectors`: only these Services; empty means all.
     pub service_selectors: Vec<Selector>,
     /// `preferredNodeSelectors`: which nodes should rather announce.
     pub preferred_nodes: Vec<PreferredNode>,
+    /// `refreshInterval`: how often neighbours are reminded, such as `60s`; `0s` for never.
+    pub refresh_interval: Option<String>,
+    /// `receiveMode`: `Auto`, `AllMulti` or `Promisc`.
+    pub receive_mode: Option<String>,
 }
 
 /// One entry of `preferredNodeSelectors`.

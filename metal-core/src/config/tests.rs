@@ -2,6 +2,7 @@ use alloc::{
     format,
     string::{String, ToString},
 };
+use core::time::Duration;
 
 use proptest::prelude::*;
 
@@ -330,6 +331,44 @@ fn a_bad_advertisement_is_refused_and_its_last_good_version_stays() {
     assert_eq!(configuration.snapshot().advertisements().count(), 1);
     configuration.apply(object_ref.clone(), Some(advertisement(&["p", "p"], vec![])));
     assert_eq!(refused(&mut configuration, &object_ref).field, "spec.ipAddressPools[1]");
+}
+
+#[test]
+fn an_advertisement_says_where_how_often_and_what_to_let_in() {
+    let judge = |spec: L2AdvertisementSpec| {
+        let object_ref = reference("L2Advertisement", "a");
+        let mut configuration =
+            configuration(vec![(object_ref.clone(), object(1, Spec::L2Advertisement(spec)))]);
+        let verdicts = configuration.take_changes().verdicts;
+        let refusals = verdicts.into_iter().find(|(object, _)| *object == object_ref).unwrap().1;
+        let found = configuration.snapshot().advertisements().next().cloned();
+        found.ok_or_else(|| refusals.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let spec = |interfaces: &[&str], refresh: Option<&str>, receive: Option<&str>| L2AdvertisementSpec {
+        interfaces: interfaces.iter().map(ToString::to_string).collect(),
+        refresh_interval: refresh.map(Into::into),
+        receive_mode: receive.map(Into::into),
+        ..L2AdvertisementSpec::default()
+    };
+    let plain = judge(spec(&[], None, None)).unwrap();
+    assert_eq!((plain.refresh, plain.receive), (None, None));
+    assert!(plain.interfaces.is_all());
+    let full = judge(spec(&["eth*", "!eth1"], Some("1m30s"), Some("AllMulti"))).unwrap();
+    assert_eq!((full.refresh, full.receive), (Some(Duration::from_secs(90)), Some(ReceiveMode::AllMulti)));
+    assert!(
+        full.admits_interface("eth0") && !full.admits_interface("eth1") && !full.admits_interface("ens3")
+    );
+    assert_eq!(judge(spec(&[], Some("0s"), Some("Promisc"))).unwrap().refresh, Some(Duration::ZERO));
+    assert_eq!(
+        judge(spec(&["eth0", "eth[0"], Some("10ms"), Some("promisc"))).unwrap_err(),
+        [
+            "spec.interfaces[1]: \"eth[0\" has a [ without its ]",
+            "spec.refreshInterval: 10ms is too often: write 1s or more, or 0s for never",
+            "spec.receiveMode: \"promisc\" is none of Auto, AllMulti and Promisc",
+        ]
+    );
+    let refused = judge(spec(&[], Some("often"), None)).unwrap_err();
+    assert!(refused[0].starts_with("spec.refreshInterval: \"often\" is not a duration"), "{refused:?}");
 }
 
 fn reservation_ref(name: &str) -> ObjectRef {

@@ -7,7 +7,7 @@
 use alloc::format;
 use core::{fmt, net::IpAddr, time::Duration};
 
-use super::{Duty, Output, Reason, Speaker};
+use super::{Duty, Output, Reason, Speaker, manner::REFRESH};
 use crate::{
     membership::beacon::ClaimState,
     ownership::{Cause, Change, Place},
@@ -47,7 +47,8 @@ impl Speaker {
             Change::Gained(_) => self.was_objected(place.1),
             Change::Repeat | Change::Ended(_) | Change::Claim => false,
         };
-        Duty { probe, refresh: Some(REFRESH) }
+        let refresh = self.standings.get(&place).map_or(Some(REFRESH), |standing| standing.refresh.value);
+        Duty { probe, refresh }
     }
 
     /// A foreign MAC has an address of ours.
@@ -72,13 +73,13 @@ impl Speaker {
             if stranger.announced != announced {
                 stranger.announced = announced;
                 stranger.replaceable &= !announced;
-                self.dirty.findings.insert(address);
+                self.stranger_changed(address);
             }
             return;
         }
         let replaceable = !announced && self.was_never_announced(now, place);
         self.strangers.insert(place, Stranger { mac, announced, replaceable });
-        self.dirty.findings.insert(address);
+        self.stranger_changed(address);
         let (name, mac) = (self.link_name(link), Shown(mac));
         self.note(if announced {
             format!("{address} on {name}: {mac} has it as well; this node goes on answering, and says so")
@@ -91,7 +92,7 @@ impl Speaker {
     pub(super) fn on_conflict_over(&mut self, place: Place) {
         if self.strangers.remove(&place).is_some() {
             let (link, address) = place;
-            self.dirty.findings.insert(address);
+            self.stranger_changed(address);
             self.note(format!("{address} on {}: no stranger has it any more", self.link_name(link)));
         }
     }
@@ -101,7 +102,7 @@ impl Speaker {
         let (link, address) = place;
         self.decide_owner(now, place);
         let held = self.ownership.claim(place).is_some_and(|claim| claim.state == ClaimState::Held);
-        if !held || self.rivals(place).iter().any(|rival| !rival.to_us) {
+        if !held || self.is_withheld(place) || self.rivals(place).iter().any(|rival| !rival.to_us) {
             return;
         }
         self.outputs.push_back(if announced {
@@ -120,6 +121,18 @@ impl Speaker {
         objections.any(|said| said.reason == Reason::AddressConflict.code())
     }
 
+    /// Whether an address that is ours is silent because a stranger has it.
+    pub(super) fn is_withheld(&self, place: Place) -> bool {
+        self.strangers.get(&place).is_some_and(|stranger| !stranger.announced)
+    }
+
+    fn stranger_changed(&mut self, address: IpAddr) {
+        self.dirty.findings.insert(address);
+        if let Some(carried) = self.addresses.get(&address) {
+            self.dirty.services.extend(carried.services.iter().cloned());
+        }
+    }
+
     /// Whether a MAC address is that of a member, or of this host.
     fn is_ours(&self, now: Instant, link: LinkIndex, mac: Mac) -> bool {
         self.membership.is_member(now, link, mac) || self.nics.values().any(|nic| nic.link.mac == mac)
@@ -136,9 +149,6 @@ impl Speaker {
         carried.is_some_and(lately) || others.any(|other| other.replaceable)
     }
 }
-
-/// How often the neighbours are reminded of an address.
-const REFRESH: Duration = Duration::from_secs(60);
 
 /// An address that was claimed longer ago has been announced since, on one link or the other.
 const FRESH: Duration = Duration::from_secs(10);

@@ -60,7 +60,9 @@ impl Speaker {
         let pool = self.config.snapshot().pool_of(address);
         let name = pool.map(|pool| pool.name.clone());
         let (members, candidates) = self.candidates(link);
-        match l2::line(address, &self.carriers(address), &candidates, &self.nodes) {
+        let carriers = self.carriers(address);
+        let refresh = self.refresh(link, &carriers);
+        match l2::line(address, &carriers, &candidates, &self.nodes) {
             Ok(line) => {
                 let member = |index: &usize| members[*index];
                 let standing = Standing {
@@ -69,6 +71,7 @@ impl Speaker {
                         Member::Peer { hash, could_serve: true } => Some(hash),
                         Member::Peer { .. } | Member::Us => None,
                     }),
+                    refresh,
                 };
                 (standing, line.all_excluded.then_some(Reason::AllNodesExcluded), name)
             }
@@ -150,6 +153,7 @@ impl Speaker {
             self.membership.handle_input(now, membership::Input::Claim(link, address, claim));
             self.act(now, place, change);
         }
+        self.tell_refresh(place);
         let carried = self.addresses.get(&address).is_some_and(|carried| !carried.services.is_empty());
         if !carried && !self.ownership.owns(place) {
             self.ownership.forget(place);
@@ -177,15 +181,18 @@ impl Speaker {
                 if let Some(carried) = self.addresses.get_mut(&address) {
                     carried.claimed.get_or_insert(now);
                 }
+                self.refreshes.insert(place, duty.refresh);
                 self.outputs.push_back(own(Some(duty)));
                 self.note(format!("{address} on {name}: this node answers now, {cause}"));
             }
             Change::Repeat => {
+                self.refreshes.insert(place, duty.refresh);
                 self.outputs.push_back(own(Some(duty)));
                 self.note(format!("{address} on {name}: another node answered as well, announced again"));
             }
             Change::Ended(cause) => {
                 self.strangers.remove(&place);
+                self.refreshes.remove(&place);
                 self.outputs.push_back(own(None));
                 self.note(format!("{address} on {name}: this node is silent now, {cause}"));
             }

@@ -192,6 +192,12 @@ impl Speaker {
                 add(*link, Oddity { device: Some(trap.device), ..plain(Reason::HostAnswers, message) });
             }
         }
+        for link in self.nics.keys().filter(|link| self.ownership.owns((**link, address))) {
+            if let Some(about) = self.disagreement((*link, address)) {
+                let reason = Reason::AdvertisementsDisagree;
+                add(*link, plain(reason, format!("{reason} on {about}")));
+            }
+        }
         if let Some(reason @ Reason::InterfaceMissing) = carried.reason {
             let message = format!("{reason} ({})", self.named_interfaces(address));
             add(ANY, Oddity { announced: false, ..plain(reason, message) });
@@ -240,6 +246,7 @@ const fn rank(reason: Reason) -> u8 {
         Reason::InterfaceMissing => 1,
         Reason::HostAnswers => 2,
         Reason::AddressOutsideSubnets => 4,
+        Reason::AdvertisementsDisagree => 5,
         _ => 3,
     }
 }

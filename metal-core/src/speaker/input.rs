@@ -104,6 +104,7 @@ impl Speaker {
             None => self.nodes.remove(&name),
         };
         if before != node {
+            self.dirty.receive = true;
             self.all_dirty();
         }
     }
@@ -126,6 +127,7 @@ impl Speaker {
         if !self.synced {
             return;
         }
+        self.dirty.receive = true;
         let touched = |pool| changes.pools.contains(pool) || changes.advertised.contains(pool);
         let snapshot = self.config.snapshot();
         for (address, carried) in &self.addresses {
@@ -163,6 +165,7 @@ impl Speaker {
         let verdict = takes_part(&link);
         let nic = self.nics.entry(index).or_insert_with(|| Nic { link: link.clone(), active: false });
         let (was_active, same) = (nic.active, nic.link == link);
+        let name = link.name.clone();
         nic.link = link;
         match verdict {
             Ok(()) => {
@@ -177,7 +180,12 @@ impl Speaker {
                     let missed = u32::from(self.setup.multiplier.saturating_sub(1));
                     let unnoticed = self.membership.interval() * missed;
                     match self.membership.last_sent(index).map(|last| last + unnoticed) {
-                        Some(until) if until > now => self.flaps.set(index, until),
+                        Some(until) if until > now => {
+                            self.flaps.set(index, until);
+                            self.note(format!(
+                                "{name}: {reason}; it keeps its addresses in case it is back at once"
+                            ));
+                        }
                         _ => self.deactivate(now, index, reason),
                     }
                 }
@@ -197,6 +205,7 @@ impl Speaker {
             let note = format!("{} takes part", port.name);
             self.note(note);
         }
+        self.dirty.receive = true;
         self.membership.handle_input(now, membership::Input::Link(index, Some(port)));
         self.all_dirty();
     }
@@ -214,6 +223,7 @@ impl Speaker {
             self.standings.remove(&place);
             self.decide_owner(now, place);
         }
+        self.receive_modes.remove(&index);
         self.outputs.push_back(Output::Listen { link: index, active: false });
         self.all_dirty();
     }

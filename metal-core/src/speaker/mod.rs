@@ -11,6 +11,7 @@ mod findings;
 mod input;
 pub mod l2;
 mod link;
+pub mod manner;
 mod output;
 mod reason;
 mod report;
@@ -21,7 +22,9 @@ mod traps;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::{fmt, net::IpAddr, time::Duration};
 
-use self::{conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, traps::Traps};
+use self::{
+    conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, manner::Merged, traps::Traps,
+};
 pub use self::{
     endpoints::Serving,
     findings::MAX_FINDINGS,
@@ -30,7 +33,7 @@ pub use self::{
     reason::Reason,
 };
 use crate::{
-    config::{Configuration, Object, ObjectRef},
+    config::{Configuration, Object, ObjectRef, ReceiveMode},
     machine::Machine,
     membership::{self, Counters, Identity, Membership},
     name::{NodeName, ObjectKey, PoolName},
@@ -143,6 +146,10 @@ pub struct Speaker {
     flaps: Timers<LinkIndex>,
     addresses: BTreeMap<IpAddr, Carried>,
     standings: BTreeMap<Place, Standing>,
+    /// How often neighbours are reminded of what is ours, as it was told.
+    refreshes: BTreeMap<Place, Option<Duration>>,
+    /// Which frames the links let in, as it was told.
+    receive_modes: BTreeMap<LinkIndex, ReceiveMode>,
     statuses: BTreeMap<ObjectKey, Status>,
     /// Who has addresses of ours.
     strangers: BTreeMap<Place, Stranger>,
@@ -182,6 +189,8 @@ struct Standing {
     place: Option<usize>,
     /// The first other one in line that could serve now.
     heir: Option<u32>,
+    /// How often neighbours are reminded of it.
+    refresh: Merged<Option<Duration>>,
 }
 
 /// What has to be decided again.
@@ -195,6 +204,8 @@ struct Dirty {
     services: BTreeSet<ObjectKey>,
     /// What is found out about an address.
     findings: BTreeSet<IpAddr>,
+    /// Which frames the links have to let in.
+    receive: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +245,8 @@ impl Speaker {
             flaps: Timers::new(),
             addresses: BTreeMap::new(),
             standings: BTreeMap::new(),
+            refreshes: BTreeMap::new(),
+            receive_modes: BTreeMap::new(),
             statuses: BTreeMap::new(),
             strangers: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -305,6 +318,8 @@ impl Speaker {
             self.deactivate(now, link, Reason::LinkNoCarrier);
         } else if let Some(place) = self.ownership.take_due(now) {
             self.dirty.owners.insert(place);
+        } else if core::mem::take(&mut self.dirty.receive) {
+            self.decide_receive();
         } else if let Some(address) = self.dirty.lines.pop_first() {
             self.decide_line(address);
         } else if let Some(place) = self.dirty.owners.pop_first() {

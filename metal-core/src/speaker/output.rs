@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::{net::IpAddr, time::Duration};
 
 use crate::{
-    config::{ObjectRef, Refusal},
+    config::{ObjectRef, ReceiveMode, Refusal},
     event::Event,
     finding::Finding,
     name::ObjectKey,
@@ -21,6 +21,13 @@ pub enum Output {
         link: LinkIndex,
         /// Whether it takes part.
         active: bool,
+    },
+    /// Let such frames in on a link that takes part; `Auto` unless told.
+    ReceiveMode {
+        /// The link.
+        link: LinkIndex,
+        /// Which frames.
+        mode: ReceiveMode,
     },
     /// Send a whole Ethernet frame on the beacon socket of a link.
     Send {

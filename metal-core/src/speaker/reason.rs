@@ -45,11 +45,13 @@ pub enum Reason {
     HostAnswers,
     /// The address lies in no subnet of the links; it is announced all the same.
     AddressOutsideSubnets,
+    /// The advertisements that apply do not agree on how; it is announced all the same.
+    AdvertisementsDisagree,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoAdvertisement,
         Self::NoReadyEndpoints,
         Self::NoLocalEndpoints,
@@ -70,6 +72,7 @@ impl Reason {
         Self::AddressConflict,
         Self::HostAnswers,
         Self::AddressOutsideSubnets,
+        Self::AdvertisementsDisagree,
     ];
 
     /// The reason with this [`code`](Self::code).
@@ -102,6 +105,7 @@ impl Reason {
             Self::AddressConflict => "AddressConflict",
             Self::HostAnswers => "HostAnswers",
             Self::AddressOutsideSubnets => "AddressOutsideSubnets",
+            Self::AdvertisementsDisagree => "AdvertisementsDisagree",
         }
     }
 }
@@ -150,6 +154,7 @@ impl fmt::Display for Reason {
                 "the address is in no subnet of the interfaces that it is announced on: hosts there reach it only if \
                  they have a route to it; announced all the same"
             }
+            Self::AdvertisementsDisagree => "the L2Advertisements that apply do not agree; announced all the same",
         })
     }
 }

@@ -41,8 +41,8 @@ impl Speaker {
         let named: BTreeSet<String> = carriers
             .iter()
             .flat_map(|carrier| &carrier.advertisements)
-            .filter(|advertisement| !advertisement.interfaces.is_empty())
-            .map(|advertisement| format!("{}: {}", advertisement.object, advertisement.interfaces.join(", ")))
+            .filter(|advertisement| !advertisement.interfaces.is_all())
+            .map(|advertisement| format!("{}: {}", advertisement.object, advertisement.interfaces))
             .collect();
         named.into_iter().collect::<Vec<_>>().join("; ")
     }
@@ -69,7 +69,10 @@ impl Speaker {
     fn status(&self, key: &ObjectKey) -> Option<Status> {
         let service = self.services.get(key)?;
         let links = |address: IpAddr| {
-            let owns = move |link: &LinkIndex| self.ownership.owns((*link, address));
+            let owns = move |link: &LinkIndex| {
+                let place = (*link, address);
+                self.ownership.owns(place) && !self.is_withheld(place)
+            };
             self.nics.iter().filter(move |(link, _)| owns(link)).map(|(_, nic)| nic.link.name.clone())
         };
         let owned = |address: &&IpAddr| links(**address).next().is_some();

@@ -1,4 +1,5 @@
 mod findings;
+mod manner;
 
 use alloc::{
     string::{String, ToString},

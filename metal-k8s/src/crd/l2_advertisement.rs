@@ -31,7 +31,9 @@ pub struct L2AdvertisementSpec {
     /// The nodes that may announce: those that any of the selectors matches. Empty means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selectors: Option<Vec<LabelSelector>>,
-    /// The interfaces to answer on. Empty means all.
+    /// The interfaces to answer on, by name or pattern: * stands for any characters, ? for one, [0-3] for one of
+    /// these. An entry that starts with ! excludes what it matches; with only such entries, all others are meant. Empty
+    /// means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<Vec<String>>,
     /// The Services whose addresses are announced: those that any of the selectors matches. Empty means all.
@@ -40,6 +42,17 @@ pub struct L2AdvertisementSpec {
     /// The nodes that should rather announce. The weights of all entries that match a node are summed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred_node_selectors: Option<Vec<PreferredNodeSelector>>,
+    /// How often neighbours and switches are reminded of an address that is announced, such as 30s; 0s for never. The
+    /// default is 60s. Of several advertisements of an address the shortest interval counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"))]
+    pub refresh_interval: Option<String>,
+    /// Which frames the interfaces let in: what is for the node (Auto, the default), all multicast too (AllMulti), or
+    /// everything (Promisc). The latter two are for Wi-Fi and for drivers that lose frames. Of several advertisements
+    /// for an interface the one that lets in most counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Auto", "AllMulti", "Promisc"]))]
+    pub receive_mode: Option<String>,
 }
 
 /// Nodes that should rather announce.

@@ -217,7 +217,8 @@ impl Trap {
     fn set(node: &'static str, address: &str) -> Self {
         let trap = Self(node);
         trap.ignore(0);
-        ip(&format!("-n {node} link add kube-ipvs0 type dummy"));
+        // Any device does; not every kernel has dummies.
+        ip(&format!("-n {node} link add kube-ipvs0 type bridge"));
         ip(&format!("-n {node} address add {address}/32 dev kube-ipvs0"));
         ip(&format!("-n {node} link set kube-ipvs0 up"));
         trap

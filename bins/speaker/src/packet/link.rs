@@ -42,7 +42,7 @@ pub(super) struct Link {
     ndp: PolledPacketSocket,
     groups: Groups,
     /// As long as it is there the card lets in what it is asked to.
-    _reception: Reception,
+    reception: Reception,
     fast_path: Option<FastPath>,
     expiry: Arc<Expiry>,
 }
@@ -58,14 +58,20 @@ impl Link {
             );
         }
         let ndp = PolledPacketSocket::open(index, Filter::Ndp)?;
-        let mut reception = Reception::new(index);
-        if let Err(error) = reception.set(ReceiveMode::Auto) {
+        let fast_path = expiry.is_shared_with_kernel().then(|| fast_path(index, &expiry)).flatten();
+        let (groups, reception) = (Groups::new(index), Reception::new(index));
+        let mut link = Self { arp, ndp, groups, reception, fast_path, expiry };
+        link.set_mode(index, ReceiveMode::Auto);
+        Ok(link)
+    }
+
+    /// Has the card let in such frames.
+    pub(super) fn set_mode(&mut self, index: LinkIndex, mode: ReceiveMode) {
+        if let Err(error) = self.reception.set(mode) {
             report(error, |error| {
-                warn!("interface {index} cannot be asked for every multicast frame: {error}");
+                warn!("interface {index} cannot be asked to let in more frames ({mode:?}): {error}");
             });
         }
-        let fast_path = expiry.is_shared_with_kernel().then(|| fast_path(index, &expiry)).flatten();
-        Ok(Self { arp, ndp, groups: Groups::new(index), _reception: reception, fast_path, expiry })
     }
 
     /// What to wait for, in the order of [`Kind::ALL`].

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeSet;
 
 use super::*;
+use crate::finding::Finding;
 
 /// What the API server has, and who works on it.
 pub(super) struct Cluster {
@@ -12,6 +13,8 @@ pub(super) struct Cluster {
     /// The version before the last one of each Service: an outdated list has that.
     former: BTreeMap<ObjectKey, Service>,
     pub(super) objects: BTreeMap<ObjectRef, Object>,
+    /// What a speaker has found out; it never takes anything back.
+    pub(super) findings: Vec<Finding>,
     pub(super) leader: Replica,
     /// A write that a former leader has checked its lease for, but not sent.
     paused: Option<Write>,
@@ -41,6 +44,7 @@ impl Cluster {
             services: BTreeMap::new(),
             former: BTreeMap::new(),
             objects: BTreeMap::new(),
+            findings: Vec::new(),
             leader: Replica::new(),
             paused: None,
             excused: BTreeSet::new(),
@@ -79,6 +83,22 @@ impl Cluster {
         });
         self.objects.extend(object.clone().map(|object| (reference.clone(), object)));
         self.leader.configs.push_back(Input::Config(reference, object));
+    }
+
+    /// A speaker finds out that a stranger has an address of a Service.
+    pub(super) fn find(&mut self, finding: Finding) {
+        self.findings.retain(|known| (&known.service, known.address) != (&finding.service, finding.address));
+        self.findings.push(finding);
+        let input = self.said();
+        self.leader.controller.handle_input(self.now, input);
+    }
+
+    fn said(&self) -> Input {
+        let name = "speaker-n1".into();
+        let object = ObjectRef { kind: "ConfigurationState", namespace: "metallb-system".into(), name };
+        let findings = self.findings.clone();
+        let network = Network { speaker: Some("n1".into()), findings, ..Network::default() };
+        Input::Network(object, Some(network))
     }
 
     /// The leader hears some news, from one watch or the other.
@@ -179,6 +199,7 @@ impl Cluster {
             services.reverse();
         }
         self.usage.clear();
+        let said = self.said();
         let leader = &mut self.leader.controller;
         for (index, (key, service)) in services.into_iter().enumerate() {
             let is_outdated =
@@ -194,6 +215,7 @@ impl Cluster {
         for (object, value) in self.objects.clone() {
             leader.handle_input(self.now, Input::Config(object, Some(value)));
         }
+        leader.handle_input(self.now, said);
         assert_eq!(drain(leader, self.now), [], "nothing before everything is listed");
         leader.handle_input(self.now, Input::Synced);
     }

@@ -103,7 +103,7 @@ fn what_is_announced_is_never_moved() {
     world.apply("web", service(1));
     world.run();
     let defended = found(Reason::AddressConflict, "web", "192.0.2.0");
-    world.find("n1", &[defended.clone()]);
+    world.find("n1", core::slice::from_ref(&defended));
     assert_eq!(assigned(&world.run()), ["web=192.0.2.0"]);
     assert_eq!(world.announced("web"), "True AddressConflict: AddressConflict on 192.0.2.0");
     // Likewise where it may have been announced before.
@@ -181,9 +181,9 @@ fn what_one_speaker_cannot_do_says_nothing_while_another_can() {
     world.run();
     let missing = Finding { announced: false, ..found(Reason::InterfaceMissing, "web", "192.0.2.0") };
     world.find("n2", &[]);
-    world.find("n1", &[missing.clone()]);
+    world.find("n1", core::slice::from_ref(&missing));
     assert_eq!(assigned(&world.run()), [""; 0]);
-    world.find("n2", &[missing.clone()]);
+    world.find("n2", core::slice::from_ref(&missing));
     assert_eq!(assigned(&world.run()), ["web=192.0.2.0"]);
     assert_eq!(world.announced("web"), "False InterfaceMissing: InterfaceMissing on 192.0.2.0");
     world.find("n3", &[]);
@@ -198,11 +198,11 @@ fn the_worst_is_shown_and_warnings_do_not_deny_the_announcement() {
     world.run();
     let outside = found(Reason::AddressOutsideSubnets, "web", "192.0.2.0");
     let answers = found(Reason::HostAnswers, "web", "192.0.2.0");
-    world.find("n1", &[outside.clone()]);
+    world.find("n1", core::slice::from_ref(&outside));
     let outputs = world.run();
     assert_eq!(events(&outputs), ["web: AddressOutsideSubnets: AddressOutsideSubnets on 192.0.2.0"]);
     assert!(world.announced("web").starts_with("True AddressOutsideSubnets: "));
-    world.find("n2", &[answers.clone()]);
+    world.find("n2", core::slice::from_ref(&answers));
     let outputs = world.run();
     assert_eq!(events(&outputs), ["web: HostAnswers!: HostAnswers on 192.0.2.0"]);
     // More nodes with the same are not worth a write.

@@ -12,6 +12,7 @@ use super::{
     cluster::Cluster,
     history::{Deed, cases, deed, may_share},
 };
+use crate::finding::Finding;
 
 /// Something that happens to the cluster.
 #[derive(Clone, Debug)]
@@ -30,6 +31,13 @@ enum Happening {
     },
     /// The one that was paused wakes up.
     Wake,
+    /// A speaker finds an address of a Service with a stranger.
+    Find {
+        service: u8,
+        address: u8,
+        announced: bool,
+        replaceable: bool,
+    },
     /// Time passes.
     Pass(u8),
     /// Everything comes to rest.
@@ -45,6 +53,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => some().prop_map(Happening::Land),
         2 => (any::<bool>(), some()).prop_map(|(pauses, outdated)| Happening::Restart { pauses, outdated }),
         2 => Just(Happening::Wake),
+        1 => (0_u8..10, 0_u8..9, any::<bool>(), any::<bool>()).prop_map(|(service, address, announced, replaceable)| {
+            Happening::Find { service, address, announced, replaceable }
+        }),
         1 => (0_u8..40).prop_map(Happening::Pass),
         1 => Just(Happening::Settle),
     ]
@@ -104,6 +115,17 @@ fn decide(cluster: &mut Cluster, before: &Given) -> Result<Vec<Output>, TestCase
             // What a pool said that is gone since cannot be asked any more.
             let may_move = controller.ipam.pool(from).is_none_or(|pool| pool.reassigns);
             let reassigns = pool.is_none() && (service.reassigns || may_move);
+            // Only what was never announced is left to a stranger, and only by who does not insist on it.
+            let insists = service
+                .request
+                .as_ref()
+                .is_ok_and(|request| request.addresses.iter().any(|wanted| wanted.family() == family));
+            let is_left = cluster.findings.iter().any(|finding| {
+                (&finding.service, finding.address) == (key, *address)
+                    && !finding.announced
+                    && finding.replaceable
+                    && !insists
+            });
             let edits_sharing = *shared != service.sharing;
             let is_lost_to = |(other, record): (&ObjectKey, &Record)| {
                 (record.service.created, other) < (service.created, key)
@@ -115,6 +137,7 @@ fn decide(cluster: &mut Cluster, before: &Given) -> Result<Vec<Output>, TestCase
                 || asks_for_another
                 || wants_both
                 || reassigns
+                || is_left
                 || edits_sharing
                 || conflicts;
             prop_assert!(has_cause, "{key} loses {address} for no cause: {service:?}");
@@ -157,6 +180,13 @@ fn all_is_well(cluster: &Cluster) -> TestCaseResult {
         let condition = service.condition.as_ref();
         prop_assert!(condition.is_none_or(|said| said.status != service.assigned.is_empty()), "{key}");
         prop_assert_eq!(service.assigned_from.is_empty(), service.assigned.is_empty());
+        let found = |finding: &&Finding| {
+            finding.service == *key
+                && service.assigned.contains(&finding.address)
+                && service.scope == Scope::Ours
+        };
+        let is_announced = cluster.findings.iter().filter(found).map(|finding| finding.announced).min();
+        prop_assert_eq!(service.announced.as_ref().map(|said| said.status), is_announced, "{}", key);
         let mut families: Vec<_> = service.assigned.iter().map(|address| Family::of(*address)).collect();
         families.dedup();
         prop_assert_eq!(families.len(), service.assigned.len(), "one address of each family");
@@ -225,6 +255,21 @@ fn happen(cluster: &mut Cluster, happening: Happening) -> TestCaseResult {
             decide(cluster, &before)?;
         }
         Happening::Wake => cluster.wake(),
+        Happening::Find { service, address, announced, replaceable } => {
+            let address = match address {
+                0..=5 => IpAddr::from([192, 0, 2, address]),
+                _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(address - 6)]),
+            };
+            cluster.find(Finding {
+                service: history::name(service),
+                address,
+                interface: "eth0".into(),
+                reason: crate::speaker::Reason::AddressConflict,
+                announced,
+                replaceable: replaceable && !announced,
+                message: format!("somebody has {address}"),
+            });
+        }
         Happening::Pass(seconds) => cluster.now += core::time::Duration::from_secs(seconds.into()),
         Happening::Settle => settle(cluster)?,
     }

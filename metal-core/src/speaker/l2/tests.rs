@@ -2,7 +2,7 @@ use alloc::{collections::BTreeSet, string::String, vec, vec::Vec};
 
 use super::*;
 use crate::{
-    config::{ObjectRef, PreferredNode},
+    config::{Interfaces, ObjectRef, PreferredNode},
     selector::Selector,
 };
 
@@ -14,9 +14,11 @@ fn advertisement() -> L2Advertisement {
         pools: BTreeSet::new(),
         pool_selectors: vec![],
         node_selectors: vec![],
-        interfaces: vec![],
+        interfaces: Interfaces::default(),
         service_selectors: vec![],
         preferred_nodes: vec![],
+        refresh: None,
+        receive: None,
     }
 }
 
@@ -111,7 +113,7 @@ fn node_selectors_and_interfaces_of_one_advertisement_belong_together() {
     let somewhere = serving(&[]);
     let of = |label: &str, interface: &str| L2Advertisement {
         node_selectors: vec![Selector::label(label, "")],
-        interfaces: vec![interface.into()],
+        interfaces: Interfaces::parse(&[interface]).unwrap(),
         ..advertisement()
     };
     let (one, two) = (of("one", "eth0"), of("two", "eth1"));

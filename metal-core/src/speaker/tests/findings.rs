@@ -85,6 +85,8 @@ fn who_objects_before_the_first_announcement_may_keep_the_address() {
     let mut rig = serving_a_new_address();
     rig.take();
     rig.tell([conflict(STRANGER, false)]);
+    let silent = Output::Status { service: web(), status: None };
+    assert!(rig.said.contains(&silent), "nothing is announced");
     let list = lists(&mut rig).pop().unwrap();
     assert_eq!(
         list,
@@ -107,6 +109,7 @@ fn who_objects_before_the_first_announcement_may_keep_the_address() {
     assert_eq!(rig.take(), []);
     assert_eq!(rig.speaker.conflicts().collect::<Vec<_>>(), [("eth0", 3)]);
     rig.tell([over()]);
+    assert!(rig.said.iter().any(|output| matches!(output, Output::Status { status: Some(_), .. })));
     assert_eq!(lists(&mut rig), [vec![]]);
 }
 
