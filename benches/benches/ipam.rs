@@ -1,6 +1,6 @@
 //! Allocating and releasing addresses of pools of which many are in use, and what that takes in memory.
 
-use std::{env, fs, hint::black_box, net::IpAddr};
+use std::{collections::HashMap, env, fs, hint::black_box, net::IpAddr};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group};
 use metal_benches::cpu_time::CpuTime;
@@ -148,6 +148,27 @@ fn alone<'a>(
     owners.iter().cloned().zip(offsets).map(|(owner, offset)| (owner, offset, None))
 }
 
+/// What the same Services take in a map that knows nothing but who has which address: how much of the growth is
+/// memory that does not fit into caches.
+fn map_alone(criterion: &mut Criterion<CpuTime>) {
+    let mut group = criterion.benchmark_group("ipam");
+    for used in SIZES {
+        let services = Churn::new(Ipam::new(), alone(&owners(used), 0..used)).services;
+        let mut users: HashMap<_, _> =
+            services.iter().map(|service| (service.has, service.owner.clone())).collect();
+        let mut place = 0;
+        group.bench_function(BenchmarkId::new("a map alone: remove+insert", used), |bencher| {
+            bencher.iter(|| {
+                let Assigned { owner, has, .. } = &services[place];
+                place = (place + 1) % services.len();
+                users.remove(black_box(has));
+                users.insert(*has, owner.clone());
+            });
+        });
+    }
+    group.finish();
+}
+
 fn allocate_and_release(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ipam");
     for used in SIZES {
@@ -281,7 +302,7 @@ fn resident() -> u64 {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CpuTime);
-    targets = allocate_and_release, many_pools, shared_addresses, build
+    targets = allocate_and_release, map_alone, many_pools, shared_addresses, build
 }
 
 fn main() {
