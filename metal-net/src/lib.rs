@@ -64,6 +64,6 @@ pub use isolation::{Isolation, IsolationError, isolate};
 pub use link::{LinkEvent, LinkMonitor};
 pub use namespace::Namespace;
 pub use network::{Network, NetworkError};
-pub use packet::{BlockingPacketSocket, Filter, PacketSocket, PolledPacketSocket, ReceiveMode, Reception};
+pub use packet::{BlockingPacketSocket, Filter, PacketSocket, PolledPacketSocket, Reception};
 pub use poll::{Poll, Waker};
 pub use process::{Child, Signal};

@@ -5,8 +5,9 @@ mod lan;
 use std::process::Command;
 
 use lan::{Host, LEFT, RIGHT, hosts};
+use metal_core::config::ReceiveMode;
 use metal_core::view::Mac;
-use metal_net::{Filter, ReceiveMode, Reception, packet::is_gone};
+use metal_net::{Filter, Reception, packet::is_gone};
 
 /// How many wish for every frame, and for every multicast, by the kernel's count.
 fn wishes(host: &Host) -> (u32, u32) {

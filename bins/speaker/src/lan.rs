@@ -15,13 +15,13 @@ use std::{
 use anyhow::{Context, Result};
 use metal_arp::announcer;
 use metal_core::{
-    Instant, Machine, config,
+    Instant, Machine,
     speaker::{Duty, Input, Output, Setup, Speaker},
     view::{Link, LinkIndex},
 };
 use metal_daemon::Clock;
 use metal_net::{
-    Expiry, FastPath, Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket, ReceiveMode,
+    Expiry, FastPath, Filter, GatewayMonitor, LinkEvent, LinkMonitor, PacketSocket,
     packet::{OpenError, is_full, is_gone},
 };
 use tokio::{
@@ -303,11 +303,6 @@ impl Lan {
                 self.packets.borrow_mut().order(packet::Order::Defend { link, address });
             }
             Output::ReceiveMode { link, mode } => {
-                let mode = match mode {
-                    config::ReceiveMode::Auto => ReceiveMode::Auto,
-                    config::ReceiveMode::AllMulti => ReceiveMode::AllMulti,
-                    config::ReceiveMode::Promisc => ReceiveMode::Promisc,
-                };
                 self.packets.borrow_mut().order(packet::Order::Receive { link, mode });
             }
             Output::Findings(found) => self.report(Report::Findings(found)),

@@ -23,10 +23,11 @@ use anyhow::{Context, Result, anyhow};
 use metal_arp::announcer::{Announcer, Duty, Input, Output, Setup};
 use metal_core::{
     Machine,
+    config::ReceiveMode,
     view::{LinkIndex, Mac},
 };
 use metal_daemon::Clock;
-use metal_net::{Expiry, Poll, ReceiveMode, Waker, priority};
+use metal_net::{Expiry, Poll, Waker, priority};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 

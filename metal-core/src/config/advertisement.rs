@@ -39,7 +39,8 @@ pub struct L2Advertisement {
 /// Which frames an interface has to let in, the weakest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReceiveMode {
-    /// Those for its own address, to everybody, and of the groups that are joined.
+    /// Those for its own address, to everybody, and of the groups that are joined; on Wi-Fi, where access points and
+    /// drivers often keep back what no program has asked for, of all groups.
     #[default]
     Auto,
     /// Those of all groups too: for cards and drivers that lose groups.

@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 
 pub use blocking::BlockingPacketSocket;
 pub use filter::Filter;
-pub use mode::{ReceiveMode, Reception};
+pub use mode::Reception;
 pub use polled::PolledPacketSocket;
 
 use crate::socket::{self, AsyncSocket};

@@ -2,26 +2,13 @@
 
 use std::{ffi::CStr, io, path::Path};
 
-use metal_core::view::LinkIndex;
+use metal_core::{config::ReceiveMode, view::LinkIndex};
 use socket2::{Domain, Socket, Type};
 
 use crate::socket::{self, Membership};
 
-/// Which frames an interface's card has to let in. The [`Filter`](super::Filter) of a socket is the same in any mode:
-/// frames for other hosts never reach it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ReceiveMode {
-    /// Every multicast on Wi-Fi, where access points and drivers often keep back what no program has asked for; on all
-    /// others what the card lets in by itself.
-    #[default]
-    Auto,
-    /// Every multicast frame.
-    AllMulti,
-    /// Every frame.
-    Promisc,
-}
-
-/// The mode that is asked for on one interface. Dropping it takes the wish back; the kernel counts the wishes of all
+/// The mode that is asked for on one interface. The [`Filter`](super::Filter) of a socket is the same in any mode: frames
+/// for other hosts never reach it. Dropping it takes the wish back; the kernel counts the wishes of all
 /// programs.
 #[derive(Debug)]
 pub struct Reception {

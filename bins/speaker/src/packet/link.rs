@@ -7,9 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use metal_core::view::{LinkIndex, Mac};
+use metal_core::{
+    config::ReceiveMode,
+    view::{LinkIndex, Mac},
+};
 use metal_net::{
-    Expiry, FastPath, Filter, Groups, Joined, PolledPacketSocket, ReceiveMode, Reception,
+    Expiry, FastPath, Filter, Groups, Joined, PolledPacketSocket, Reception,
     clock::boottime,
     packet::{OpenError, is_full, is_gone},
 };
