@@ -2,7 +2,7 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    string::String,
+    string::{String, ToString},
     sync::Arc,
     vec::Vec,
 };
@@ -283,6 +283,17 @@ impl Controller {
                 record.is_some_and(|record| reservation.is_for(key, &record.service.labels))
             });
         }
+    }
+
+    /// A namespace has fewer addresses of a pool that limits how many it may have.
+    pub(super) fn offer_quota(&mut self, pool: PoolName, namespace: &Arc<str>) {
+        self.agenda.wake(&Queue::Quota(pool, namespace.clone()));
+        // What is kept for somebody is no room for everybody, for which they are asked in turn.
+        let labels = self.namespace_labels(namespace).clone();
+        self.agenda.wake_if(&[namespace.to_string()].into(), None, |key| {
+            let record = self.services.get(key);
+            record.is_some_and(|record| self.ipam.keeps_for(key, &record.service.labels, &labels))
+        });
     }
 }
 

@@ -368,7 +368,8 @@ impl Controller {
         }
         self.offer(address);
         if let Some(pool) = self.ipam.pool_of(address).filter(|pool| pool.max_per_namespace.is_some()) {
-            self.agenda.wake(&Queue::Quota(pool.name.clone(), owner.namespace.clone()));
+            let pool = pool.name.clone();
+            self.offer_quota(pool, &owner.namespace);
         }
         // Those who stay have ports to offer.
         let other = self.ipam.owners(address).next().and_then(|other| self.services.get(other));

@@ -7,11 +7,13 @@ use super::{
     Count, Ipam, Overlap, ReservedTwice, Usage,
     stock::{Stock, StockId},
     tier::Offers,
+    trigger::Asking,
 };
 use crate::{
     config::{ObjectRef, Pool, Reservation},
-    name::PoolName,
+    name::{ObjectKey, PoolName},
     request::Wanted,
+    selector::Labels,
     view::Family,
 };
 
@@ -196,6 +198,13 @@ impl Ipam {
         self.stocks.named(pool).is_some_and(|stock| {
             stock.pool.max_per_namespace.is_some_and(|limit| stock.used_by(namespace) >= limit)
         })
+    }
+
+    /// Whether anything is reserved for a Service, by name or by what it is labelled with, or held for it.
+    #[must_use]
+    pub fn keeps_for(&self, owner: &ObjectKey, labels: &Labels, namespace_labels: &Labels) -> bool {
+        let asking = Asking { namespace: &owner.namespace, namespace_labels, labels };
+        self.holds.of(owner).next().is_some() || !self.reservations.of(owner, asking).is_empty()
     }
 
     /// Adds a reservation, or changes the one of the same object. Addresses in use stay in use.
