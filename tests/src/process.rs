@@ -4,6 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::wait::{ensure, wait_for};
 
 /// Runs a program to its end and returns what it printed; its complaint, if it failed.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
@@ -85,10 +88,26 @@ impl Process {
         self.child.id()
     }
 
-    /// Stops it as it is, or lets it go on.
+    /// Stops it as it is, or lets it go on. Returns when no thread of it runs any more: each stops when it next
+    /// notices.
     pub fn freeze(&mut self, frozen: bool) {
         let signal = if frozen { "STOP" } else { "CONT" };
         self.signal(signal).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        if frozen {
+            wait_for(&format!("{} to stand still", self.name), Duration::from_secs(10), || {
+                ensure(self.stands_still(), || "a thread of it runs".to_owned())
+            });
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let is_stopped = |thread: std::fs::DirEntry| {
+            // A thread that is gone does not run either.
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        };
+        threads.into_iter().flatten().flatten().all(is_stopped)
     }
 
     /// What it has written so far.
