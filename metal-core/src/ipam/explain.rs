@@ -97,7 +97,8 @@ fn limit(stock: &Stock) -> u32 {
 fn serving<'a>(search: &Search<'a>, families: &[Family]) -> impl Iterator<Item = (StockId, &'a Stock)> {
     let all = search.ipam.stocks.iter().filter(|_| search.wanted.is_none());
     let all = all.filter(|(id, stock)| {
-        (stock.pool.auto_assign || is_home(search, *id, families)) && forbids(stock, search.asking()).is_none()
+        (stock.pool.auto_assign || is_home(search, *id, families))
+            && forbids(stock, search.asking()).is_none()
     });
     search.wanted.into_iter().chain(all)
 }

@@ -175,6 +175,9 @@ impl<'a> Search<'a> {
 
     /// Why a pool has no address of a family for the Service although it may serve it.
     pub(super) fn is_over_quota(&self, id: StockId, stock: &Stock, family: Family) -> bool {
-        stock.shelf(family).next_free().is_some_and(|address| self.exceeds_quota(id, stock, address))
+        let exceeds = |address| self.exceeds_quota(id, stock, address);
+        let is_avoided = |address: &IpAddr| self.ipam.avoided.contains(address);
+        stock.shelf(family).next_free().is_some_and(exceeds)
+            || self.shared_in(id, stock, family).filter(|address| !is_avoided(address)).any(exceeds)
     }
 }

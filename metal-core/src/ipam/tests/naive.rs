@@ -360,7 +360,13 @@ impl<'a> Ask<'a> {
         };
         let over_quota = |pool: &&Pool| {
             let mut all = missing.iter().flat_map(|family| Naive::addresses(pool, *family));
-            all.any(|address| self.naive.is_free(pool, address) && self.exceeds(pool, address, picks))
+            all.any(|address| {
+                let everybody =
+                    self.naive.reservation(address).is_none() && !self.naive.avoided.contains(&address);
+                let is_there =
+                    self.naive.is_free(pool, address) || everybody && self.can_share(pool, address);
+                is_there && self.exceeds(pool, address, picks)
+            })
         };
         Some(if pools.is_empty() {
             "NoMatchingPool"
