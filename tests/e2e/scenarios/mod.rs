@@ -65,6 +65,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
         name: "stranger_does_not_get_an_announced_address",
         run: stranger::does_not_get_an_announced_address,
     },
+    Scenario { name: "strangers_of_ipv6", run: stranger::of_ipv6 },
     Scenario {
         name: "node_that_answers_by_itself_is_told",
         run: stranger::a_node_that_answers_by_itself_is_told,
