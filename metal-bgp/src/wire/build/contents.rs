@@ -239,7 +239,7 @@ where
     if routes.is_empty() {
         return Ok(());
     }
-    let (len, left) = fill(writer.room(), &mut routes.iter(), None, add_path);
+    let (len, left, _) = fill(writer.room(), routes.iter(), None, add_path);
     if left.is_some() {
         return Err(EncodeError::TooLong { limit: writer.limit() });
     }

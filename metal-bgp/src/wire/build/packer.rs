@@ -53,7 +53,8 @@ pub struct Packer<I: Iterator<Item: Route>> {
     place: Place,
     longest: usize,
     add_path: bool,
-    prefixes: I,
+    /// Always there, but while they are written.
+    prefixes: Option<I>,
     /// The one that did not fit into the last message.
     first: Option<I::Item>,
 }
@@ -154,7 +155,7 @@ where
     /// # Errors
     /// When the buffer has no room for a message with one prefix. Nothing is lost: a larger buffer goes on.
     pub fn write(&mut self, out: &mut [u8]) -> Result<Option<usize>, EncodeError> {
-        self.first = self.first.or_else(|| self.prefixes.next());
+        self.first = self.first.or_else(|| self.prefixes.as_mut()?.next());
         if self.first.is_none() {
             return Ok(None);
         }
@@ -166,8 +167,9 @@ where
         let room =
             rest.len().checked_sub(self.tail.len()).and_then(|len| rest.get_mut(..len)).ok_or(too_long)?;
 
-        let (len, left) = fill(room, &mut self.prefixes, self.first, self.add_path);
-        self.first = left;
+        let Some(prefixes) = self.prefixes.take() else { return Ok(None) };
+        let (len, left, prefixes) = fill(room, prefixes, self.first, self.add_path);
+        (self.first, self.prefixes) = (left, Some(prefixes));
         if len == 0 {
             return Err(too_long);
         }
@@ -208,7 +210,7 @@ where
             place: Place::Withdrawn,
             longest: usize::from(session.max_length.bytes()),
             add_path: session.add_path.contains(family),
-            prefixes: prefixes.into_iter(),
+            prefixes: Some(prefixes.into_iter()),
             first: None,
         }
     }

@@ -62,14 +62,14 @@ impl Encode for Ipv6Net {
     }
 }
 
-/// Writes routes until the first that does not fit, which is returned, and says how many octets were written.
+/// Writes routes until the first that does not fit. Gives how many octets were written, that one, and the rest.
 #[inline]
 pub(crate) fn fill<const LONGEST: usize, R, I>(
     room: &mut [u8],
-    routes: &mut I,
+    mut routes: I,
     first: Option<R>,
     add_path: bool,
-) -> (usize, Option<R>)
+) -> (usize, Option<R>, I)
 where
     R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
     I: Iterator<Item = R>,
@@ -78,13 +78,16 @@ where
     if add_path { fill_with_ids(room, routes, first) } else { fill_plain(room, routes, first) }
 }
 
-/// A function of its own, so that it is known that buffer and iterator are apart: the iterator stays in registers.
+/// How many host routes are written behind one look at the room.
+const SEVERAL: usize = 8;
+
+/// The iterator comes and goes by value: nobody else can see it then, and it stays in registers.
 #[inline(never)]
 fn fill_plain<const LONGEST: usize, R, I>(
     room: &mut [u8],
-    routes: &mut I,
+    mut routes: I,
     first: Option<R>,
-) -> (usize, Option<R>)
+) -> (usize, Option<R>, I)
 where
     R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
     I: Iterator<Item = R>,
@@ -92,37 +95,38 @@ where
     let mut at = 0;
     let mut next = first;
     while let Some(route) = next {
-        let Some(rest) = room.get_mut(at..) else { return (at, next) };
+        let Some(rest) = room.get_mut(at..) else { return (at, next, routes) };
         match rest.first_chunk_mut::<LONGEST>() {
             // Writes the longest form, of which the next prefix overwrites what does not count.
             Some(window) => at += route.prefix().write(window),
             None => match put_last(route.prefix(), rest) {
                 Some(len) => at += len,
-                None => return (at, next),
+                None => return (at, next, routes),
             },
         }
-        // Runs of host routes, which is what services have, need neither a mask nor a length of their own.
-        let all = room.len();
-        let mut rest = room.get_mut(at..).unwrap_or_default();
-        next = loop {
-            let Some(route) = routes.next() else { break None };
-            let Some(window) = rest.first_chunk_mut() else { break Some(route) };
-            if !route.prefix().write_host(window) {
-                break Some(route);
+        // Runs of host routes, which is what services have, need neither a mask nor a length of their own, and one look at
+        // the room serves for several.
+        next = 'run: loop {
+            let rest = room.get_mut(at..).unwrap_or_default();
+            let Some(several) = rest.get_mut(..SEVERAL * LONGEST) else { break routes.next() };
+            for window in several.as_chunks_mut().0 {
+                let Some(route) = routes.next() else { break 'run None };
+                if !route.prefix().write_host(window) {
+                    break 'run Some(route);
+                }
+                at += LONGEST;
             }
-            rest = rest.get_mut(LONGEST..).unwrap_or_default();
         };
-        at = all - rest.len();
     }
-    (at, None)
+    (at, None, routes)
 }
 
 #[inline(never)]
 fn fill_with_ids<const LONGEST: usize, R, I>(
     room: &mut [u8],
-    routes: &mut I,
+    mut routes: I,
     first: Option<R>,
-) -> (usize, Option<R>)
+) -> (usize, Option<R>, I)
 where
     R: Route<Prefix: Encode<Longest = [u8; LONGEST]>>,
     I: Iterator<Item = R>,
@@ -132,20 +136,20 @@ where
     while let Some(route) = next {
         let prefix = route.prefix();
         let Some((id, rest)) = room.get_mut(at..).and_then(<[u8]>::split_first_chunk_mut::<PATH_ID>) else {
-            return (at, next);
+            return (at, next, routes);
         };
         let len = match rest.first_chunk_mut::<LONGEST>() {
             Some(window) => prefix.write(window),
             None => match put_last(prefix, rest) {
                 Some(len) => len,
-                None => return (at, next),
+                None => return (at, next, routes),
             },
         };
         *id = route.path_id().unwrap_or_default().to_be_bytes();
         at += PATH_ID + len;
         next = routes.next();
     }
-    (at, None)
+    (at, None, routes)
 }
 
 /// A prefix where there is no room for the longest one: its length, or `None` if it does not fit either.
