@@ -29,7 +29,7 @@ pub(super) fn plan(
     if firm.len() < kept.len()
         && let Ok(grant) = complete(ipam, demand, &firm)
         && grant.addresses.len() >= kept.len()
-        && kept.iter().all(|own| firm.contains(own) || !grant.addresses.contains(&own.address))
+        && kept.iter().all(|own| firm.contains(own) == grant.addresses.contains(&own.address))
     {
         return Ok(grant);
     }
@@ -77,6 +77,8 @@ fn complete(ipam: &Ipam, demand: &Demand<'_>, kept: &[&Own]) -> Result<Grant, Re
             Err(reason) if demand.policy == FamilyPolicy::PreferDualStack && is_free_choice => {
                 grant.missing = Some(reason);
             }
+            // Which address is all the same to it, so what it has does not move for the sake of the other one.
+            Err(reason) if is_free_choice => return Err(reason),
             // Not beside what it has: somewhere else altogether, or not at all.
             Err(_) => return ipam.find(demand),
         }

@@ -161,6 +161,29 @@ fn requiring_both_too_late_keeps_the_one_there_is() {
     assert_eq!(world.condition("web"), "True Assigned: 192.0.2.0 from pool a");
 }
 
+/// Both could be had if the one there is moved, which it does not do by itself.
+#[test]
+fn requiring_both_moves_nothing() {
+    let mut world = World::new(&[("b", "198.51.100.0/30")]);
+    let one =
+        PoolSpec { max_addresses_per_namespace: Some(1), ..pool_of(&["192.0.2.0/30", "2001:db8::/126"]) };
+    world.set_pool("a", one);
+    world.apply("web", service(1));
+    world.run();
+    assert_eq!(world.shows("web"), "192.0.2.0 from a");
+    world.edit("web", |service| service.families = vec![Family::V4, Family::V6]);
+    world.edit("web", with(RequireDualStack));
+    world.run();
+    assert_eq!(world.shows("web"), "192.0.2.0 from a");
+    assert!(world.condition("web").starts_with("True QuotaExceeded: "), "{}", world.condition("web"));
+    world.apply("new", Service { created: Some(2), ..dual(2, RequireDualStack) });
+    world.run();
+    assert_eq!(world.shows("new"), "", "its namespace has its share of a");
+    world.delete("web");
+    world.run();
+    assert_eq!(world.shows("new"), "198.51.100.0, 2001:db8:: from b,a");
+}
+
 #[test]
 fn a_dual_stack_service_may_ask_for_one_address_and_gets_the_other_by_itself() {
     let mut world =

@@ -214,7 +214,7 @@ impl Plain {
         if firm.len() < kept.len()
             && let Some(found) = self.complete(key, has, &firm)
             && found.len() >= kept.len()
-            && kept.iter().all(|address| firm.contains(address) || !found.contains(address))
+            && kept.iter().all(|address| firm.contains(address) == found.contains(address))
         {
             return Some(found);
         }
@@ -251,6 +251,7 @@ impl Plain {
             match find(&rest) {
                 Some(more) => found.extend(more),
                 None if policy == PreferDualStack && is_free_choice => {}
+                None if is_free_choice => return None,
                 None => {
                     let (families, request) = (service.families.clone(), service.request.clone().ok()?);
                     return find(&Wish { families, policy, request, ..rest });
