@@ -271,8 +271,8 @@ impl Peer {
     }
 
     /// The connections that are open or being dialled.
-    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> {
-        [&self.dialled, &self.accepted].into_iter().flatten().map(|connection| connection.id)
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + use<> {
+        Slot::BOTH.map(|slot| self.connection(slot).map(|connection| connection.id)).into_iter().flatten()
     }
 
     /// What was agreed on with the peer; `None` without a session.

@@ -55,9 +55,9 @@ struct End {
 struct Side {
     peer: Peer,
     listens: bool,
-    /// The session and whether its UPDATEs may flow.
+    /// The one that was told.
     session: Option<SessionId>,
-    open: BTreeMap<ConnectionId, usize>,
+    open: BTreeMap<ConnectionId, u64>,
     closed: u64,
     opened: u64,
     announced: u64,
@@ -68,10 +68,11 @@ struct World {
     now: Instant,
     random: Random,
     sides: [Side; 2],
-    connections: Vec<[End; 2]>,
+    connections: BTreeMap<u64, [End; 2]>,
     /// Faults happen.
     wild: bool,
     accepted: u64,
+    dialled: u64,
 }
 
 impl World {
@@ -105,7 +106,8 @@ impl World {
             now: Instant::from_secs(1),
             random,
             sides,
-            connections: Vec::new(),
+            connections: BTreeMap::new(),
+            dialled: 0,
             wild: true,
             accepted: 0,
         }
@@ -146,7 +148,8 @@ impl World {
             Output::Connect(id) => {
                 let it = &mut self.sides[side];
                 it.opened += 1;
-                it.open.insert(id, self.connections.len());
+                self.dialled += 1;
+                it.open.insert(id, self.dialled);
                 let mut ends = [End::default(), End::default()];
                 ends[side].id = Some(id);
                 let (there, back) = (self.now + self.delay(), self.delay());
@@ -159,13 +162,13 @@ impl World {
                     ends[1 - side].inbox.push_back((there, Arrival::Accepted(self.accepted)));
                     ends[side].inbox.push_back((there + back, Arrival::Connected));
                 }
-                self.connections.push(ends);
+                self.connections.insert(self.dialled, ends);
             }
             Output::Close { connection, last_words } => {
                 let it = &mut self.sides[side];
                 it.closed += 1;
                 let at = it.open.remove(&connection).expect("closed once");
-                self.connections[at][side].id = None;
+                self.end(at, side).id = None;
                 if last_words.is_empty() && self.random.chance(50) {
                     self.send(at, side, Arrival::End(Transport::Reset));
                 } else {
@@ -199,9 +202,9 @@ impl World {
     }
 
     /// Puts something on the way to the other end, behind everything that is on it already.
-    fn send(&mut self, at: usize, from: usize, what: Arrival) {
+    fn send(&mut self, at: u64, from: usize, what: Arrival) {
         let arrival = self.now + self.delay();
-        let end = &mut self.connections[at][1 - from];
+        let end = self.end(at, 1 - from);
         let arrival = end.inbox.back().map_or(arrival, |(last, _)| arrival.max(*last));
         end.inbox.push_back((arrival, what));
     }
@@ -225,7 +228,7 @@ impl World {
         let wants = it.peer.wants_updates();
         assert!(wants.is_none() || wants == it.session);
         if let Some(session) = wants
-            && self.random.chance(20)
+            && self.random.chance(3)
         {
             let count = 1 + self.random.below(1_500);
             it.announced += count;
@@ -240,12 +243,11 @@ impl World {
         let found = self
             .connections
             .iter()
-            .enumerate()
-            .flat_map(|(at, ends)| [(at, 0, &ends[0]), (at, 1, &ends[1])])
+            .flat_map(|(at, ends)| [(*at, 0, &ends[0]), (*at, 1, &ends[1])])
             .find(|(_, _, end)| due(end))
             .map(|(at, side, _)| (at, side));
         let Some((at, side)) = found else { return };
-        let end = &mut self.connections[at][side];
+        let end = self.end(at, side);
         let Some((_, arrival)) = end.inbox.pop_front() else { return };
         if end.over {
             return;
@@ -281,18 +283,19 @@ impl World {
 
     /// Breaks a connection at whatever octet it is, for one side or both.
     fn fault(&mut self) {
-        let Some(at) = self.connections.len().checked_sub(1) else { return };
-        let at = at - usize::try_from(self.random.below(3)).expect("small").min(at);
+        let which = usize::try_from(self.random.below(3)).expect("small");
+        let Some(at) = self.connections.keys().rev().nth(which).copied() else { return };
         for side in 0..2 {
             if self.random.chance(70) {
-                let end = &mut self.connections[at][side];
                 let keep = usize::try_from(self.random.below(4)).expect("small");
+                let cut = self.random.below(5_000);
+                let now = self.now;
+                let end = self.end(at, side);
                 end.inbox.truncate(keep);
                 if let Some((_, Arrival::Bytes(bytes))) = end.inbox.back_mut() {
-                    let len = usize::try_from(self.random.below(bytes.len() as u64 + 1)).expect("small");
-                    bytes.truncate(len);
+                    bytes.truncate(usize::try_from(cut).expect("small") % (bytes.len() + 1));
                 }
-                let when = end.inbox.back().map_or(self.now, |(at, _)| *at).max(self.now);
+                let when = end.inbox.back().map_or(now, |(at, _)| *at).max(now);
                 end.inbox.push_back((when, Arrival::End(Transport::Reset)));
             }
         }
@@ -304,7 +307,7 @@ impl World {
             self.announce(side);
             self.transmit(side);
         }
-        let arrivals = self.connections.iter().flatten().filter_map(|end| Some(end.inbox.front()?.0));
+        let arrivals = self.connections.values().flatten().filter_map(|end| Some(end.inbox.front()?.0));
         let timers = self.sides.iter().filter_map(|side| side.peer.poll_timeout());
         let next = arrivals.chain(timers).min().unwrap_or(self.now + secs(1));
         self.now = self.now.max(next.min(self.now + secs(1)));
@@ -312,6 +315,12 @@ impl World {
         for side in 0..2 {
             self.poll(side);
         }
+        // Nobody is there any more, and nothing is on its way.
+        self.connections.retain(|_, ends| ends.iter().any(|end| end.id.is_some() || !end.inbox.is_empty()));
+    }
+
+    fn end(&mut self, at: u64, side: usize) -> &mut End {
+        &mut self.connections.get_mut(&at).expect("a connection")[side]
     }
 
     fn run(&mut self, time: Duration) {
@@ -377,13 +386,10 @@ fn whatever_the_network_does_there_is_a_session_when_it_is_calm() {
 impl World {
     /// The network forgets connections of which one end is gone, as a real one does with resets.
     fn sweep(&mut self) {
-        for at in 0..self.connections.len() {
-            let one_is_gone = self.connections[at].iter().any(|end| end.over);
-            for side in 0..2 {
-                let end = &mut self.connections[at][side];
-                if one_is_gone && !end.over && end.id.is_some() {
-                    end.inbox.push_back((self.now, Arrival::End(Transport::Reset)));
-                }
+        for ends in self.connections.values_mut() {
+            let one_is_gone = ends.iter().any(|end| end.over);
+            for end in ends.iter_mut().filter(|end| one_is_gone && !end.over && end.id.is_some()) {
+                end.inbox.push_back((self.now, Arrival::End(Transport::Reset)));
             }
         }
     }
