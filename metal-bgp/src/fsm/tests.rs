@@ -348,9 +348,7 @@ fn chores_end_from_wherever_they_begin() {
             }
             assert!(!waiting || pair.is_running());
             // Somebody always does something about a peer that is wanted.
-            let busy = waiting
-                || pair.state(Slot::Dialled) != Idle
-                || pair.state(Slot::Accepted) != Idle;
+            let busy = waiting || pair.state(Slot::Dialled) != Idle || pair.state(Slot::Accepted) != Idle;
             assert!(busy || !pair.is_running() || !(flag(0) || flag(1)));
         }
     }

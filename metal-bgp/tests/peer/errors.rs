@@ -211,7 +211,7 @@ fn a_hard_reset_where_a_notification_keeps_routes() {
             Said::Notification(6, 2, vec![3, b'b', b'y', b'e'])
         };
         assert_eq!(said, [expected]);
-        assert_eq!(ending.to_string().contains("Hard Reset"), false, "the cause is enough");
+        assert!(!ending.to_string().contains("Hard Reset"), "the cause is enough");
     }
 }
 
