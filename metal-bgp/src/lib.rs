@@ -1,8 +1,8 @@
-//! The Border Gateway Protocol for a speaker that announces: the wire codec, and the judgement of what arrives.
+//! The Border Gateway Protocol for a speaker that announces.
 //!
 //! [`wire`] turns bytes into messages and back. [`validate`](validate::validate()) sorts what is wrong with an
-//! UPDATE into what follows from it (RFC 7606). The finite state machine and the routes are not here yet, so the
-//! crate cannot hold a session.
+//! UPDATE into what follows from it (RFC 7606). [`fsm`] is the finite state machine of RFC 4271 as a table, and
+//! [`peer`] the machine that holds a session with one peer: bytes in, bytes out.
 //!
 //! There is no socket, no clock, no `std`, no `unsafe` and no panic. Bytes come from the caller.
 //!
@@ -89,5 +89,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod fsm;
+pub mod peer;
 pub mod validate;
 pub mod wire;
