@@ -89,5 +89,6 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod rib_out;
 pub mod validate;
 pub mod wire;
