@@ -17,7 +17,7 @@ use super::{
 use crate::wire::{Family, Packer, Safi, build::Encode, nlri};
 
 /// A whole message that peers share.
-pub(crate) type Shared = Arc<[u8]>;
+pub type Shared = Arc<[u8]>;
 
 /// What is to be told, in order: prefixes with equal attributes together, as few messages as hold them.
 ///

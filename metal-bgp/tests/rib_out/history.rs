@@ -2,8 +2,10 @@
 //! happens, so that the fuzzer can, too.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -40,13 +42,17 @@ struct History {
     /// Those that the machine has named.
     ready: BTreeSet<u8>,
     synced: Option<usize>,
+    /// What routers of a kind have to hold of routes.
+    told: RefCell<HashMap<(usize, Family, Vec<usize>), Option<Held>>>,
 }
+
+type Held = Rc<(Attributes, NextHop)>;
 
 /// What the other end of a session knows.
 struct Router {
     kind: usize,
     enhanced: bool,
-    held: BTreeMap<IpNet, (Attributes, NextHop)>,
+    held: BTreeMap<IpNet, Held>,
     /// When what is wanted of a prefix has changed last.
     changed: BTreeMap<IpNet, usize>,
     /// What has to be held when a prefix is withdrawn.
@@ -70,6 +76,7 @@ impl History {
             routers: BTreeMap::new(),
             ready: BTreeSet::new(),
             synced: None,
+            told: RefCell::default(),
         }
     }
 
@@ -83,10 +90,10 @@ impl History {
                 self.set(usize::from(two / 9) % AUDIENCES, prefix, route);
             }
             5 => {
-                // Enough for several messages.
-                let route = (two % 9).checked_sub(2).map(usize::from);
-                let from = u32::from(one % 4) * 450;
-                for host in from..from + 1_350 {
+                // With so many communities it takes several messages.
+                let route = (two % 9).checked_sub(2).map(|number| usize::from(number % 2) * 5 + 2);
+                let from = u32::from(one % 4) * 100;
+                for host in from..from + 250 {
                     let prefix = Ipv4Net::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + host)).into();
                     self.set(usize::from(two / 9) % 2, prefix, route);
                 }
@@ -119,8 +126,8 @@ impl History {
     fn set(&mut self, audience: usize, prefix: IpNet, route: Option<usize>) {
         let before: Vec<_> =
             self.routers.keys().map(|peer| (*peer, self.expected_of(*peer, prefix))).collect();
-        let (to, what) = (audience_of(audience), route.map(route_of));
-        self.rib.handle_input(self.now, Input::Route { to: &to, prefix, route: what.as_ref() });
+        let (to, what) = (audience_of(audience), route.map(|route| &ROUTES[route]));
+        self.rib.handle_input(self.now, Input::Route { to: &to, prefix, route: what });
         match route {
             Some(route) => self.wanted.insert((audience, prefix), route),
             None => self.wanted.remove(&(audience, prefix)),
@@ -223,17 +230,25 @@ impl History {
         }
     }
 
-    fn expected(&self, peer: u8) -> BTreeMap<IpNet, (Attributes, NextHop)> {
-        let prefixes: BTreeSet<IpNet> = self.wanted.keys().map(|(_, prefix)| *prefix).collect();
-        prefixes.into_iter().filter_map(|prefix| Some((prefix, self.expected_of(peer, prefix)?))).collect()
+    fn expected(&self, peer: u8) -> BTreeMap<IpNet, Held> {
+        let prefixes = self.wanted.keys().map(|(_, prefix)| *prefix);
+        prefixes.filter_map(|prefix| Some((prefix, self.expected_of(peer, prefix)?))).collect()
     }
 
-    fn expected_of(&self, peer: u8, prefix: IpNet) -> Option<(Attributes, NextHop)> {
+    fn expected_of(&self, peer: u8, prefix: IpNet) -> Option<Held> {
         let kind = self.routers[&peer].kind;
         let audiences = (0..AUDIENCES).filter(|audience| audience_of(*audience).contains(&peer));
-        let routes = audiences.filter_map(|audience| self.wanted.get(&(audience, prefix)));
-        let route = routes.map(|route| route_of(*route)).reduce(|one, other| one.merge(&other))?;
-        told(kind, family(prefix), &route.settings())
+        let routes: Vec<_> = audiences.filter_map(|of| self.wanted.get(&(of, prefix)).copied()).collect();
+        let mut known = self.told.borrow_mut();
+        let held =
+            known.entry((kind, family(prefix), routes)).or_insert_with_key(|(kind, family, routes)| {
+                let route = routes
+                    .iter()
+                    .map(|route| ROUTES[*route].clone())
+                    .reduce(|one, other| one.merge(&other))?;
+                told(*kind, *family, &route.settings()).map(Rc::new)
+            });
+        held.clone()
     }
 }
 
@@ -300,7 +315,7 @@ impl Router {
         }
         for (prefix, next_hop) in announced {
             assert!(export.families().contains(family(prefix)));
-            let had = self.held.insert(prefix, (contents.attributes.clone(), next_hop));
+            let had = self.held.insert(prefix, Rc::new((contents.attributes.clone(), next_hop)));
             if had.as_ref() == self.held.get(&prefix) {
                 let repeats = self.repeats.entry(prefix).or_default();
                 *repeats += 1;
@@ -373,7 +388,7 @@ fn route_of(number: usize) -> Route {
     let settings = match number {
         0 => default(),
         1 => RouteSettings { local_pref: Some(200), ..default() },
-        2 => RouteSettings { med: Some(5), communities: (0..70).map(Community).collect(), ..default() },
+        2 => RouteSettings { med: Some(5), communities: (0..890).map(Community).collect(), ..default() },
         3 => RouteSettings { next_hop_v4: "203.0.113.9".parse().ok(), ..default() },
         4 => {
             let bandwidth = [true, false].map(|it| ExtendedCommunity::link_bandwidth(64_512, 1e9, it));
@@ -384,10 +399,13 @@ fn route_of(number: usize) -> Route {
             let large = LargeCommunity { global: 64_512, local1: 1, local2: 2 };
             RouteSettings { large_communities: vec![large], local_pref: Some(50), ..default() }
         }
-        _ => RouteSettings { next_hop_v6: "2001:db8::99".parse().ok(), med: Some(1), ..default() },
+        6 => RouteSettings { next_hop_v6: "2001:db8::99".parse().ok(), med: Some(1), ..default() },
+        _ => RouteSettings { communities: (100..990).map(Community).collect(), ..default() },
     };
     settings.check().expect("a good route")
 }
+
+static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| (0..8).map(route_of).collect());
 
 const KINDS: usize = 4;
 const LOCAL_AS: u32 = 64_512;
