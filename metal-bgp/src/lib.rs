@@ -1,8 +1,9 @@
-//! The Border Gateway Protocol for a speaker that announces: the wire codec, and the judgement of what arrives.
+//! The Border Gateway Protocol for a speaker that announces: the wire codec, the judgement of what arrives, and what
+//! is announced to whom.
 //!
 //! [`wire`] turns bytes into messages and back. [`validate`](validate::validate()) sorts what is wrong with an
-//! UPDATE into what follows from it (RFC 7606). The finite state machine and the routes are not here yet, so the
-//! crate cannot hold a session.
+//! UPDATE into what follows from it (RFC 7606). [`rib_out`] makes the UPDATEs for all peers from the routes that are
+//! wanted. The finite state machine is not here yet, so the crate cannot hold a session.
 //!
 //! There is no socket, no clock, no `std`, no `unsafe` and no panic. Bytes come from the caller.
 //!

@@ -202,7 +202,10 @@ impl<P: Ord + Clone> RibOut<P> {
                     }
                 }
                 Some(false) => {
-                    self.twins.push((number, other));
+                    // Another audience may have parted them meanwhile.
+                    if self.groups.get(&number).is_some_and(|group| group.scope() == taken.scope()) {
+                        self.twins.push((number, other));
+                    }
                     self.groups.insert(other, taken);
                 }
                 None => drop(self.groups.insert(other, taken)),

@@ -7,7 +7,7 @@ mod support;
 use proptest::{collection::vec, prelude::*};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn routers_hold_what_is_wanted_whatever_happens(bytes in vec(any::<u8>(), 0..300)) {
