@@ -232,8 +232,9 @@ impl<P: Ord + Clone + 'static> Machine for RibOut<P> {
                 }
             }
             Input::Synced => {
-                self.synced = true;
-                self.groups.values_mut().for_each(|group| group.synced(now));
+                if !core::mem::replace(&mut self.synced, true) {
+                    self.groups.values_mut().for_each(|group| group.synced(now));
+                }
             }
         }
     }

@@ -43,10 +43,14 @@ struct History {
     ready: BTreeSet<u8>,
     synced: Option<usize>,
     /// What routers of a kind have to hold of routes.
-    told: RefCell<HashMap<(usize, Family, Vec<usize>), Option<Held>>>,
+    told: RefCell<HashMap<Kind, Option<Held>>>,
 }
 
+/// What a router holds of a prefix.
 type Held = Rc<(Attributes, NextHop)>;
+
+/// A kind of router, a family, and routes.
+type Kind = (usize, Family, Vec<usize>);
 
 /// What the other end of a session knows.
 struct Router {
