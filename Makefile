@@ -56,7 +56,7 @@ fuzz: ## Run each fuzz target for a short while (FUZZ_SECONDS=10)
 	scripts/fuzz-smoke
 
 bench-smoke: ## Run each benchmark once
-	cargo test --locked --workspace --bench arp_reply --bench beacon --bench election --bench ipam
+	cargo test --locked --workspace --bench arp_reply --bench beacon --bench bgp_rib --bench election --bench ipam
 
 rivals: ## What we write, other BGP codecs and tshark read the same; the codecs' benchmarks, once
 	cd benches/rivals && cargo test --locked --all-targets

@@ -2,7 +2,8 @@
 //!
 //! [`wire`] turns bytes into messages and back. [`validate`](validate::validate()) sorts what is wrong with an
 //! UPDATE into what follows from it (RFC 7606). [`fsm`] is the finite state machine of RFC 4271 as a table, and
-//! [`peer`] the machine that holds a session with one peer: bytes in, bytes out.
+//! [`peer`] the machine that holds a session with one peer: bytes in, bytes out. [`rib_out`] makes the UPDATEs for all
+//! peers from the routes that are wanted.
 //!
 //! There is no socket, no clock, no `std`, no `unsafe` and no panic. Bytes come from the caller.
 //!
@@ -91,5 +92,6 @@ extern crate alloc;
 
 pub mod fsm;
 pub mod peer;
+pub mod rib_out;
 pub mod validate;
 pub mod wire;

@@ -187,6 +187,12 @@ where
         writer.finish().map(Some)
     }
 
+    /// The route that the next message begins with, if the last one had no room for it.
+    #[must_use]
+    pub fn left_over(&self) -> Option<&I::Item> {
+        self.first.as_ref()
+    }
+
     /// Appends all messages that are left.
     ///
     /// # Errors
@@ -279,7 +285,7 @@ fn understood(family: Family) -> Result<Family, EncodeError> {
     }
 }
 
-fn usable(next_hop: NextHop, family: Family) -> Result<(), EncodeError> {
+pub(crate) fn usable(next_hop: NextHop, family: Family) -> Result<(), EncodeError> {
     understood(family)?;
     match next_hop {
         NextHop::V4(_) if family.afi == Afi::IPV6 => {
