@@ -83,7 +83,11 @@ bench: ## The benchmarks, as docs/benchmarks.md quotes them
 	cargo bench -p metal-benches
 
 bench-bgp: ## Our BGP codec beside others, as docs/benchmarks.md quotes it
-	cd benches/rivals && cargo bench --locked && cargo run --quiet --locked --example table
+	rm -rf benches/rivals/target/criterion
+	cd benches/rivals && cargo bench --locked --no-run
+	cd benches/rivals && for run in run1 run2 run3 run4 run5; do \
+		cargo bench --locked -- --noplot --warm-up-time 0.1 --measurement-time 0.5 --save-baseline $$run || exit; done
+	cd benches/rivals && cargo run --quiet --locked --example table
 
 clean: ## Remove what was built
 	cargo clean

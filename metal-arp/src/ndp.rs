@@ -352,23 +352,25 @@ fn check(holds: bool, what: Malformed) -> Result<(), Malformed> {
 #[inline]
 fn sum(ip: &[u8], message: &[u8]) -> u16 {
     let addresses = add(&ip[8..IP_LEN]);
-    let length_and_kind = message.len() as u64 + u64::from(u8::from(IpProtocol::Icmpv6));
-    let mut sum = addresses + length_and_kind + add(message);
+    #[expect(clippy::cast_possible_truncation, reason = "no message of a frame is as long")]
+    let length_and_kind = message.len() as u32 + u32::from(u8::from(IpProtocol::Icmpv6));
+    let mut sum = addresses + u64::from(length_and_kind.to_be()) + add(message);
     while let carry @ 1.. = sum >> 16 {
         sum = (sum & 0xffff) + carry;
     }
     #[expect(clippy::cast_possible_truncation, reason = "folded")]
     let folded = sum as u16;
-    folded
+    u16::from_be(folded)
 }
 
-/// The sum of big-endian words, four octets at a time: it is the same when folded.
+/// The sum of words, four octets at a time and in the processor's own byte order: folded, and turned round once at the
+/// end, it is the same (RFC 1071 2).
 #[inline]
 fn add(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
-    words.iter().chain([&last]).map(|word| u64::from(u32::from_be_bytes(*word))).sum()
+    words.iter().chain([&last]).map(|word| u64::from(u32::from_ne_bytes(*word))).sum()
 }
 
 /// The Ethernet address in the first option of a kind. Other options are skipped, their lengths are not trusted.

@@ -1,5 +1,6 @@
-//! Prints the last measurement of `bgp_codec` as Markdown tables, the best of the others in bold. Each number is the
-//! fastest of all samples: whatever else a machine does makes samples slower, never faster.
+//! Prints the measurements of `bgp_codec` (the last one, and baselines called `run...`) as Markdown tables, the best of
+//! the others in bold. Each number is the fastest of all samples of all runs: whatever else a machine does makes samples
+//! slower, never faster, and rarely all runs of a row.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +41,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Every `new/estimates.json` below, by the names in the `benchmark.json` beside it.
+/// Every `sample.json` below in a directory of a run, by the names in the `benchmark.json` beside it.
 fn collect(
     directory: &Path,
     fastest: &mut BTreeMap<(String, String), BTreeMap<String, f64>>,
@@ -56,7 +57,8 @@ fn collect(
             collect(&path, fastest)?;
             continue;
         };
-        if !path.ends_with("new") {
+        let run = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if run != "new" && !run.starts_with("run") {
             continue;
         }
         let text = |name: &str| benchmark[name].as_str().unwrap_or_default().to_owned();
@@ -64,7 +66,8 @@ fn collect(
         let per_call = numbers("times").zip(numbers("iters")).map(|(time, calls)| time / calls);
         if let Some((step, row)) = text("group_id").split_once('/') {
             let row = fastest.entry((step.into(), row.into())).or_default();
-            row.insert(text("function_id"), per_call.fold(f64::INFINITY, f64::min));
+            let best = row.entry(text("function_id")).or_insert(f64::INFINITY);
+            *best = per_call.fold(*best, f64::min);
         }
     }
     Ok(())

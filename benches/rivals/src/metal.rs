@@ -38,13 +38,13 @@ impl Codec for View {
     #[inline]
     fn decode<'a>(&mut self, received: &'a Received) -> Option<Message<'a>> {
         let frame = Frame::parse(&received.bytes, MaxLength::Standard).ok()?;
-        let message = Message::parse(&frame, &self.0).ok()?;
-        if let Message::Update(update) = &message
-            && validate(update).disposition().is_some()
-        {
-            return None;
+        // Kind by kind, so that a message is not moved about in its largest form.
+        match Message::parse(&frame, &self.0).ok()? {
+            Message::Update(update) if validate(&update).disposition().is_some() => None,
+            Message::Update(update) => Some(Message::Update(update)),
+            Message::Keepalive => Some(Message::Keepalive),
+            message => Some(message),
         }
-        Some(message)
     }
 
     fn encode(&mut self, _: &Message<'_>, _: &mut [u8]) -> Option<usize> {

@@ -288,11 +288,14 @@ impl Controller {
     /// A namespace has fewer addresses of a pool that limits how many it may have.
     pub(super) fn offer_quota(&mut self, pool: PoolName, namespace: &Arc<str>) {
         self.agenda.wake(&Queue::Quota(pool, namespace.clone()));
-        // What is kept for somebody is no room for everybody, for which they are asked in turn.
+        // What is kept for somebody, or can be shared with somebody, is no room for everybody, for which they are asked in
+        // turn.
         let labels = self.namespace_labels(namespace).clone();
         self.agenda.wake_if(&[namespace.to_string()].into(), None, |key| {
             let record = self.services.get(key);
-            record.is_some_and(|record| self.ipam.keeps_for(key, &record.service.labels, &labels))
+            record.is_some_and(|Record { service, .. }| {
+                service.sharing.is_some() || self.ipam.keeps_for(key, &service.labels, &labels)
+            })
         });
     }
 }

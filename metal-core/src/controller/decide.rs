@@ -57,6 +57,11 @@ impl Controller {
                         record.leaving.retain(|left| *left != address);
                         record.owns.push(Own { address, pool, is_kept: true });
                     }
+                    // It may share now what it was about to leave alone.
+                    self.agenda.wake(&Queue::Address(address));
+                    if let Some(sharing) = &service.sharing {
+                        self.agenda.wake(&Queue::Key(sharing.key.clone()));
+                    }
                 }
                 (Ok(()), None) => {}
                 (Err(by), _) => self.lose(key, address, by),

@@ -62,10 +62,10 @@ impl Ipam {
         let key = sharing.map(|sharing| &sharing.key);
         if key != joined.former_key.as_ref() {
             if let Some(key) = &joined.former_key {
-                self.shared.remove(&(key.clone(), id, index, address));
+                self.sharable.remove(key, (id, index), address);
             }
             if let Some(key) = key {
-                self.shared.insert((key.clone(), id, index, address));
+                self.sharable.insert(key, (id, index), address);
             }
         }
         if joined.is_first || joined.is_first_of_namespace {
@@ -90,7 +90,7 @@ impl Ipam {
             return true;
         };
         if let Some(key) = &left.former_key {
-            self.shared.remove(&(key.clone(), id, index, address));
+            self.sharable.remove(key, (id, index), address);
         }
         let busy = !left.is_last || self.avoided.contains(&address);
         self.with_stock(id, |stock| {

@@ -37,7 +37,7 @@ pub(super) fn nothing(search: &Search<'_>, families: &[Family]) -> Reason {
     let has = |stock: &Stock, family: Family| stock.shelf(family).capacity > 0;
     let is_over_quota =
         |id: StockId, stock: &Stock| families.iter().any(|family| search.is_over_quota(id, stock, *family));
-    let considered = consider(search, |id, stock| {
+    let considered = consider(search, families, |id, stock| {
         if is_over_quota(id, stock) {
             return Obstacle::Quota { limit: limit(stock) };
         }
@@ -45,7 +45,7 @@ pub(super) fn nothing(search: &Search<'_>, families: &[Family]) -> Reason {
         let family = *families.iter().find(lacks).unwrap_or(&families[0]);
         if has(stock, family) { full(search, stock, family) } else { Obstacle::NoFamily(family) }
     });
-    let serving = || serving(search);
+    let serving = || serving(search, families);
     let is_unserved = |family: &Family| !serving().any(|(_, stock)| has(stock, *family));
     let unserved: Vec<_> = families.iter().copied().filter(is_unserved).collect();
     if serving().next().is_none() {
@@ -66,7 +66,8 @@ pub(super) fn no_host(search: &Search<'_>, host: HostPart) -> Reason {
         ending_so.any(|address| stock.is_inside(address))
     };
     let is_over_quota = |id: StockId, stock| search.hosts_in(id, stock, host).next().is_some();
-    let considered = consider(search, |id, stock| {
+    // It lies where pools are given out, not beside what there is already.
+    let considered = consider(search, &[], |id, stock| {
         if is_over_quota(id, stock) {
             Obstacle::Quota { limit: limit(stock) }
         } else if has(stock) {
@@ -75,11 +76,12 @@ pub(super) fn no_host(search: &Search<'_>, host: HostPart) -> Reason {
             Obstacle::NoHost(host)
         }
     });
-    if serving(search).next().is_none() {
+    let serving = || serving(search, &[]);
+    if serving().next().is_none() {
         Reason::NoMatchingPool(considered)
-    } else if let Some((_, stock)) = serving(search).find(|(id, stock)| is_over_quota(*id, stock)) {
+    } else if let Some((_, stock)) = serving().find(|(id, stock)| is_over_quota(*id, stock)) {
         quota(stock, &search.demand.owner.namespace, considered)
-    } else if serving(search).any(|(_, stock)| has(stock)) {
+    } else if serving().any(|(_, stock)| has(stock)) {
         Reason::PoolExhausted(considered)
     } else {
         Reason::AddressNotInPool { wanted: Wanted::Host(host), problem: AddressProblem::NoHost(considered) }
@@ -90,22 +92,36 @@ fn limit(stock: &Stock) -> u32 {
     stock.pool.max_per_namespace.unwrap_or(u32::MAX)
 }
 
-/// The pools that may serve a Service: the one it asks for, else those that do without being asked.
-fn serving<'a>(search: &Search<'a>) -> impl Iterator<Item = (StockId, &'a Stock)> {
+/// The pools that may serve a Service with `families`: the one it asks for, else those that do without being asked, and
+/// those from which it has something of another family.
+fn serving<'a>(search: &Search<'a>, families: &[Family]) -> impl Iterator<Item = (StockId, &'a Stock)> {
     let all = search.ipam.stocks.iter().filter(|_| search.wanted.is_none());
-    let all = all.filter(|(_, stock)| stock.pool.auto_assign && forbids(stock, search.asking()).is_none());
+    let all = all.filter(|(id, stock)| {
+        (stock.pool.auto_assign || is_home(search, *id, families))
+            && forbids(stock, search.asking()).is_none()
+    });
     search.wanted.into_iter().chain(all)
 }
 
+/// Whether a pool is one from which the Service has something of another family.
+fn is_home(search: &Search<'_>, id: StockId, families: &[Family]) -> bool {
+    families.iter().any(|family| search.homes(*family).any(|home| home == id))
+}
+
 /// Every pool that could be asked, with its obstacle; those that may serve the Service come first.
-fn consider<'a>(search: &Search<'a>, obstacle: impl Fn(StockId, &'a Stock) -> Obstacle) -> Considered {
+fn consider<'a>(
+    search: &Search<'a>,
+    families: &[Family],
+    obstacle: impl Fn(StockId, &'a Stock) -> Obstacle,
+) -> Considered {
     if let Some((id, stock)) = search.wanted {
         return Considered { pools: vec![(stock.pool.name.clone(), obstacle(id, stock))], more: 0 };
     }
     let (mut candidates, mut others) = (Considered::default(), Considered::default());
     for (id, stock) in search.ipam.stocks.iter() {
         let forbidden = forbids(stock, search.asking());
-        let forbidden = forbidden.or((!stock.pool.auto_assign).then_some(Obstacle::NotAutomatic));
+        let is_automatic = stock.pool.auto_assign || is_home(search, id, families);
+        let forbidden = forbidden.or((!is_automatic).then_some(Obstacle::NotAutomatic));
         let list = if forbidden.is_none() { &mut candidates } else { &mut others };
         if list.pools.len() < NAMED {
             let obstacle = forbidden.unwrap_or_else(|| obstacle(id, stock));

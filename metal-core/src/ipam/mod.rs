@@ -76,6 +76,7 @@ mod keep;
 mod permit;
 mod pools;
 mod search;
+mod sharable;
 mod shelf;
 mod stock;
 #[cfg(test)]
@@ -84,7 +85,7 @@ mod tier;
 mod trigger;
 mod users;
 
-use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::net::IpAddr;
 
 pub use claims::MAX_HELD;
@@ -98,6 +99,7 @@ use crate::{
     view::Family,
 };
 use keep::{Holds, Reservations};
+use sharable::Sharable;
 use stock::{Stock, StockId, Stocks};
 use tier::Tiers;
 use users::Users;
@@ -112,8 +114,7 @@ pub struct Ipam {
     users: Users,
     /// Addresses in use outside every pool.
     outside: BTreeSet<IpAddr>,
-    /// Addresses in pools that can be shared, by key, in the order of the pool.
-    shared: BTreeSet<Shared>,
+    sharable: Sharable,
     reservations: Reservations,
     holds: Holds,
     /// What the network uses itself.
@@ -122,9 +123,6 @@ pub struct Ipam {
 
 /// A pool, and the place of a range in it.
 type Place = (StockId, u32);
-
-/// A key, and the place of an address that can be shared by it.
-type Shared = (Arc<str>, StockId, u32, IpAddr);
 
 /// The counters of a pool, saturating.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

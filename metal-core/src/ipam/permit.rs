@@ -1,10 +1,8 @@
 //! What a Service may have: what it can share, what is kept for it, and how much its namespace may have.
 
-use alloc::sync::Arc;
 use core::net::IpAddr;
 
 use super::{
-    Ipam,
     explain::forbids,
     search::{Demand, Pick, Picks, Search},
     stock::{Stock, StockId},
@@ -105,10 +103,9 @@ impl<'a> Search<'a> {
     ) -> impl Iterator<Item = IpAddr> {
         let Demand { owner, sharing, .. } = self.demand;
         let key = sharing.map(|sharing| &sharing.key).filter(|_| stock.pool.sharing != SharingPolicy::Never);
-        let addresses = key.into_iter().flat_map(move |key| self.ipam.shared_in(key, id));
+        let addresses = key.into_iter().flat_map(move |key| self.ipam.sharable.within(key, id, family));
         addresses.filter(move |address| {
-            Family::of(*address) == family
-                && stock.is_inside(*address)
+            stock.is_inside(*address)
                 && self.ipam.users.conflict(*address, owner, sharing).is_none()
                 && self.unshared(stock, *address).is_none()
         })
@@ -178,22 +175,9 @@ impl<'a> Search<'a> {
 
     /// Why a pool has no address of a family for the Service although it may serve it.
     pub(super) fn is_over_quota(&self, id: StockId, stock: &Stock, family: Family) -> bool {
-        stock.shelf(family).next_free().is_some_and(|address| self.exceeds_quota(id, stock, address))
-    }
-}
-
-impl Ipam {
-    /// The addresses of a pool that can be shared by `key`, in their order.
-    pub(super) fn shared_in(&self, key: &Arc<str>, id: StockId) -> impl Iterator<Item = IpAddr> {
-        let (first, last) = (IpAddr::from([0; 4]), IpAddr::from([0xff; 16]));
-        let addresses = self.shared.range((key.clone(), id, 0, first)..=(key.clone(), id, u32::MAX, last));
-        addresses.map(|(.., address)| *address)
-    }
-
-    /// The first pool, from a number on, that has addresses that can be shared by `key`.
-    pub(super) fn shared_from(&self, key: &Arc<str>, id: StockId) -> Option<StockId> {
-        let start = (key.clone(), id, 0, IpAddr::from([0; 4]));
-        let (found, id, ..) = self.shared.range(start..).next()?;
-        (found == key).then_some(*id)
+        let exceeds = |address| self.exceeds_quota(id, stock, address);
+        let is_avoided = |address: &IpAddr| self.ipam.avoided.contains(address);
+        stock.shelf(family).next_free().is_some_and(exceeds)
+            || self.shared_in(id, stock, family).filter(|address| !is_avoided(address)).any(exceeds)
     }
 }

@@ -58,7 +58,7 @@ impl Ipam {
                     continue;
                 }
                 if let Some(key) = self.users.key(address) {
-                    self.shared.remove(&(key.clone(), id, index, address));
+                    self.sharable.remove(key, (id, index), address);
                 }
                 self.outside.insert(address);
             }
@@ -94,7 +94,7 @@ impl Ipam {
                 stock.recount(address);
                 stock.shelf_mut(family).mark(index, address, true);
                 if let Some(key) = self.users.key(address) {
-                    self.shared.insert((key.clone(), id, index, address));
+                    self.sharable.insert(key, (id, index), address);
                 }
             }
             for address in self.avoided.range(range.first()..=range.last()) {

@@ -1,7 +1,7 @@
 //! Which addresses a Service can get.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::{mem, net::IpAddr};
 
 use super::{
     Ipam,
@@ -79,6 +79,10 @@ impl Picks {
     pub(super) fn push(&mut self, pick: Pick) {
         let [first, second] = &mut self.0;
         *(if first.is_none() { first } else { second }) = Some(pick);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
     }
 
     fn has(&self, family: Family) -> bool {
@@ -267,8 +271,24 @@ impl<'a> Search<'a> {
             self.picks = picks;
             return Ok(());
         }
+        let before = self.picks;
+        let mut missing = self.pick_each(self.lacking());
+        if self.wanted.is_none() && families.len() > 1 && missing.len() == 1 && before.is_empty() {
+            // The first family may have taken the last of a quota that the second needs and the first does not.
+            let greedy = mem::replace(&mut self.picks, before);
+            if self.pick_each(families.iter().rev().copied()).is_empty() {
+                missing.clear();
+            } else {
+                self.picks = greedy;
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(explain::nothing(self, &missing)) }
+    }
+
+    /// An address of each of `families`, one after the other; those of which there is none.
+    fn pick_each(&mut self, families: impl Iterator<Item = Family>) -> Vec<Family> {
         let mut missing = Vec::new();
-        for family in self.lacking() {
+        for family in families {
             let pick = match self.wanted {
                 Some((id, stock)) => self.pick_in(id, stock, family, &Picks::default()),
                 None => self.beside(family).or_else(|| self.first_pool(&[family])?.iter().next()),
@@ -278,15 +298,12 @@ impl<'a> Search<'a> {
                 None => missing.push(family),
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(explain::nothing(self, &missing)) }
+        missing
     }
 
     /// An address beside those of another family that it has or gets.
     fn beside(&self, family: Family) -> Option<Pick> {
-        let has = self.demand.has.iter().filter(|address| Family::of(**address) != family);
-        let homes = has.filter_map(|address| Some(self.ipam.ranges.get(*address)?.1.0));
-        let ids = self.picks.iter().map(|(_, id)| id).chain(homes);
-        for id in ids {
+        for id in self.homes(family) {
             if let Some(stock) = self.admitting(id)
                 && let Some(pick) = self.pick_in(id, stock, family, &Picks::default())
             {
@@ -294,6 +311,13 @@ impl<'a> Search<'a> {
             }
         }
         None
+    }
+
+    /// The pools of what it has or gets of another family than this one.
+    pub(super) fn homes(&self, family: Family) -> impl Iterator<Item = StockId> {
+        let has = self.demand.has.iter().filter(move |address| Family::of(**address) != family);
+        let homes = has.filter_map(|address| Some(self.ipam.ranges.get(*address)?.1.0));
+        self.picks.iter().map(|(_, id)| id).chain(homes)
     }
 
     /// One address of each of `families` from the first pool in turn that has them all.
@@ -312,7 +336,7 @@ impl<'a> Search<'a> {
         // Pools without a free address may have one that can be shared.
         let mut best: Option<(Ranked, Picks)> = open.map(|(rank, picks)| (rank.clone(), picks));
         let mut next = 0;
-        while let Some(id) = self.ipam.shared_from(&sharing.key, next) {
+        while let Some(id) = self.ipam.sharable.pool_from(&sharing.key, next) {
             next = id.saturating_add(1);
             let Some(stock) = self.ipam.stocks.get(id).filter(|stock| stock.pool.auto_assign) else {
                 continue;

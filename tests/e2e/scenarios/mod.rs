@@ -22,7 +22,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 23] = [
+pub(crate) const SCENARIOS: [Scenario; 24] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -65,6 +65,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
         name: "stranger_does_not_get_an_announced_address",
         run: stranger::does_not_get_an_announced_address,
     },
+    Scenario { name: "strangers_of_ipv6", run: stranger::of_ipv6 },
     Scenario {
         name: "node_that_answers_by_itself_is_told",
         run: stranger::a_node_that_answers_by_itself_is_told,

@@ -17,6 +17,9 @@ const THIRD: &str = "172.42.42.232";
 const REQUESTED: &str = "172.42.42.240";
 const DEFENDED: &str = "172.42.42.241";
 const TRAPPED: &str = "172.42.42.242";
+const BESIDE: &str = "172.42.42.243";
+const TAKEN_V6: &str = "fd00:1::230";
+const NEXT_V6: &str = "fd00:1::231";
 const PORT: u16 = 80;
 /// How long it may take from the evidence to the condition and the event, here beside a whole control plane; what it
 /// took is printed.
@@ -92,6 +95,39 @@ pub(super) fn does_not_get_an_announced_address(world: &mut World) {
     assert!(gratuitous(DEFENDED, before.node) > told, "it has been defended");
     assert_eq!(world.addresses("whoami"), [DEFENDED]);
     assert_eq!(world.await_answer(DEFENDED, PORT).node, before.node, "one forged frame moves nothing");
+}
+
+/// A stranger of IPv6 keeps what nobody has announced, and does not get what is announced. The IPv4 address of the
+/// same Service stays.
+pub(super) fn of_ipv6(world: &mut World) {
+    let stranger = Stranger::new();
+    stranger.configure(TAKEN_V6, 64);
+    world.create_pool_of("first-pool", &[&format!("{BESIDE}/32"), &format!("{TAKEN_V6}-{NEXT_V6}")]);
+    world.advertise("first-pool");
+    let created = Instant::now();
+    world.create_dual_stack_service("dual", PORT, &["pod-1", "pod-2"]);
+    await_event(world, "dual", "AddressConflict", &[MAC, TAKEN_V6, "eth0", NEXT_V6]);
+    println!("  told within {:?} of the creation", created.elapsed());
+    world.await_addresses("dual", &[BESIDE, NEXT_V6]);
+    let before = world.await_answer(NEXT_V6, PORT);
+    world.await_answer(BESIDE, PORT);
+    let answering = probe::answering(TAKEN_V6);
+    assert!(answering.iter().eq([MAC]), "only the stranger answers for its address: {answering:?}");
+    wait_for("the new address to be in order", SOON, || {
+        ensure(announced(world, "dual").is_none(), || format!("{:?}", announced(world, "dual")))
+    });
+
+    stranger.forge_v6(NEXT_V6);
+    let forged = Instant::now();
+    await_announced(world, "dual", "True", &["AddressConflict", MAC, NEXT_V6, "defends"]);
+    println!("  told within {:?} of the forged frame", forged.elapsed());
+    await_event(world, "dual", "AddressConflict", &[MAC, NEXT_V6]);
+    wait_for("the client's neighbour entry to name the node", SOON, || {
+        let node = probe::neighbour(NEXT_V6)?;
+        ensure(node == before.node, || format!("it is {node}"))
+    });
+    assert_eq!(world.addresses("dual"), [BESIDE, NEXT_V6]);
+    assert_eq!(world.await_answer(NEXT_V6, PORT).node, before.node, "one forged frame moves nothing");
 }
 
 /// A node that has the address on a device and does not ignore requests for it answers beside the speakers: the
@@ -190,8 +226,13 @@ impl Stranger {
     /// One that has an address, as its kernel has it: it answers whoever asks.
     fn with(address: &str) -> Self {
         let stranger = Self::new();
-        ip(&format!("-n {} address add {address}/24 dev eth0", Self::NAME));
+        stranger.configure(address, 24);
         stranger
+    }
+
+    /// Gives it an address, without asking whether somebody has it.
+    fn configure(&self, address: &str, length: u8) {
+        ip(&format!("-n {} address add {address}/{length} dev eth0 nodad", Self::NAME));
     }
 
     /// Says once that it has an address, and no more.
@@ -200,6 +241,32 @@ impl Stranger {
         ip(&format!("-n {name} address add {address}/32 dev eth0"));
         ip(&format!("netns exec {name} arping -U -c 1 -w 1 -I eth0 -s {address} {address}"));
         ip(&format!("-n {name} address del {address}/32 dev eth0"));
+    }
+
+    /// The same for IPv6: it asks for a neighbour, and where the question comes from is a claim.
+    fn forge_v6(&self, address: &str) {
+        let name = Self::NAME;
+        self.configure(address, 128);
+        // Nobody has what it asks for, and the program says so by failing.
+        let _nobody = run(
+            "ip",
+            &[
+                "netns",
+                "exec",
+                name,
+                "ndisc6",
+                "-1",
+                "-r",
+                "1",
+                "-w",
+                "200",
+                "-s",
+                address,
+                "fd00:1::fff",
+                "eth0",
+            ],
+        );
+        ip(&format!("-n {name} address del {address}/128 dev eth0"));
     }
 }
 

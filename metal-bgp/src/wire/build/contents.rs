@@ -227,6 +227,7 @@ pub(super) fn close_mp(
     Ok(())
 }
 
+#[inline]
 fn put<const LONGEST: usize, P>(
     writer: &mut Writer<'_>,
     routes: &[Nlri<P>],

@@ -175,10 +175,13 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
         Ok(())
     }
 
+    /// Most lists of most routes are empty: that is seen without a call.
+    #[inline]
     fn list<T: Item>(&mut self, code: AttributeCode, list: &[T]) -> Result<(), EncodeError> {
-        if list.is_empty() {
-            return Ok(());
-        }
+        if list.is_empty() { Ok(()) } else { self.items(code, list) }
+    }
+
+    fn items<T: Item>(&mut self, code: AttributeCode, list: &[T]) -> Result<(), EncodeError> {
         let len = list.len().saturating_mul(T::LEN);
         if let Ok(short) = u8::try_from(len) {
             let flags = self.flags(code);
@@ -195,14 +198,19 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
     }
 
     /// Sorted and each only once, so that equal sets are equal bytes.
+    #[inline]
     fn sorted<T: Item + Ord>(&mut self, code: AttributeCode, list: &[T]) -> Result<(), EncodeError> {
+        if list.is_empty() { Ok(()) } else { self.sorted_items(code, list) }
+    }
+
+    fn sorted_items<T: Item + Ord>(&mut self, code: AttributeCode, list: &[T]) -> Result<(), EncodeError> {
         if list.is_sorted_by(|one, next| one < next) {
-            return self.list(code, list);
+            return self.items(code, list);
         }
         let mut sorted = list.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
-        self.list(code, &sorted)
+        self.items(code, &sorted)
     }
 
     fn aggregator(
@@ -234,6 +242,7 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
         if whole.is_empty() { Ok(()) } else { self.path(AttributeCode::AS4_PATH, &whole, true) }
     }
 
+    #[inline]
     fn path(
         &mut self,
         code: AttributeCode,
@@ -254,6 +263,16 @@ impl<const OTHERS: bool> Emit<'_, '_, OTHERS> {
             }
             return Ok(());
         }
+        self.long_path(code, path, four_octet)
+    }
+
+    #[cold]
+    fn long_path(
+        &mut self,
+        code: AttributeCode,
+        path: &[PathSegment],
+        four_octet: bool,
+    ) -> Result<(), EncodeError> {
         let width = width(four_octet);
         let octets = |asns: &[u32]| asns.len() * width + asns.len().div_ceil(LONGEST) * 2;
         let len = match path {

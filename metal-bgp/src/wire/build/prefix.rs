@@ -12,8 +12,8 @@ pub trait Encode: Prefix {
     type Longest;
     /// Writes length and address, without the bits beyond the length; how many octets of it count.
     fn write(&self, window: &mut Self::Longest) -> usize;
-    /// Writes it if it is a host route and there is plenty of room; whether it has. Octets behind it may change.
-    fn write_host(&self, room: &mut [u8]) -> bool;
+    /// Writes it if it is a host route; whether it is one.
+    fn write_host(&self, window: &mut Self::Longest) -> bool;
 }
 
 impl Encode for Ipv4Net {
@@ -28,11 +28,14 @@ impl Encode for Ipv4Net {
     }
 
     #[inline]
-    fn write_host(&self, room: &mut [u8]) -> bool {
-        let Some(window) = room.first_chunk_mut().filter(|_| self.prefix_len() == 32) else { return false };
-        // One store of eight octets: stores are what a loop of these waits for.
-        *window = (u64::from(u32::from_le_bytes(self.addr().octets())) << 8 | 32).to_le_bytes();
-        true
+    fn write_host(&self, window: &mut Self::Longest) -> bool {
+        let is_host = self.prefix_len() == 32;
+        if is_host {
+            let [length, address @ ..] = window;
+            *length = 32;
+            *address = self.addr().octets();
+        }
+        is_host
     }
 }
 
@@ -48,12 +51,14 @@ impl Encode for Ipv6Net {
     }
 
     #[inline]
-    fn write_host(&self, room: &mut [u8]) -> bool {
-        let Some(window) = room.first_chunk_mut().filter(|_| self.prefix_len() == 128) else { return false };
-        let [length, address @ ..]: &mut Self::Longest = window;
-        *length = 128;
-        *address = self.addr().octets();
-        true
+    fn write_host(&self, window: &mut Self::Longest) -> bool {
+        let is_host = self.prefix_len() == 128;
+        if is_host {
+            let [length, address @ ..] = window;
+            *length = 128;
+            *address = self.addr().octets();
+        }
+        is_host
     }
 }
 
@@ -97,14 +102,17 @@ where
             },
         }
         // Runs of host routes, which is what services have, need neither a mask nor a length of their own.
+        let all = room.len();
+        let mut rest = room.get_mut(at..).unwrap_or_default();
         next = loop {
             let Some(route) = routes.next() else { break None };
-            let Some(rest) = room.get_mut(at..) else { break Some(route) };
-            if !route.prefix().write_host(rest) {
+            let Some(window) = rest.first_chunk_mut() else { break Some(route) };
+            if !route.prefix().write_host(window) {
                 break Some(route);
             }
-            at += LONGEST;
+            rest = rest.get_mut(LONGEST..).unwrap_or_default();
         };
+        at = all - rest.len();
     }
     (at, None)
 }

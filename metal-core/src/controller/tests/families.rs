@@ -176,6 +176,23 @@ fn a_dual_stack_service_may_ask_for_one_address_and_gets_the_other_by_itself() {
     assert_eq!(world.shows("requires"), "");
 }
 
+/// The pool is given out on request only. What it has of the other family is looked for all the same, since it has
+/// served the request, and asked for again when its quota frees.
+#[test]
+fn the_second_family_beside_a_requested_address_waits_for_the_quota_of_its_pool() {
+    let mut world = World::new(&[]);
+    let spec = pool_of(&["192.0.2.0/29", "2001:db8::/125"]);
+    world.set_pool("a", PoolSpec { auto_assign: false, max_addresses_per_namespace: Some(2), ..spec });
+    world.apply("web", Service { request: request("192.0.2.2", ""), ..dual(1, PreferDualStack) });
+    world.apply("other", asking_for(0, &["192.0.2.3"], None));
+    world.run();
+    assert_eq!(world.shows("web"), "192.0.2.2 from a");
+    assert!(world.condition("web").starts_with("True QuotaExceeded: "), "{}", world.condition("web"));
+    world.delete("other");
+    world.run();
+    assert_eq!(world.shows("web"), "192.0.2.2, 2001:db8:: from a");
+}
+
 #[test]
 fn two_requested_addresses_may_lie_in_two_pools() {
     let mut world = World::new(&[("four", V4), ("six", V6)]);

@@ -143,6 +143,30 @@ fn a_quota_that_frees_wakes_also_those_who_ask_for_an_address() {
 }
 
 #[test]
+fn a_quota_that_frees_wakes_also_those_who_could_share() {
+    let mut world = World::new(&[]);
+    let quota = PoolSpec { max_addresses_per_namespace: Some(2), ..pool_of(&["192.0.2.0/30"]) };
+    world.set_pool("a", quota);
+    world.apply("two/shared", sharing(1, "k", 1));
+    world.apply("one/first", service(2));
+    world.apply("one/second", service(3));
+    world.run();
+    // Nothing is free for everybody, whatever goes.
+    let addresses = vec!["192.0.2.2-192.0.2.3".into()];
+    world.reserve("nobody", ReservationSpec { addresses, ..ReservationSpec::default() });
+    world.apply("one/late", sharing(4, "k", 2));
+    world.run();
+    assert!(
+        world.condition("one/late").starts_with("False QuotaExceeded: "),
+        "{}",
+        world.condition("one/late")
+    );
+    world.delete("one/second");
+    world.run();
+    assert_eq!(world.shows("one/late"), "192.0.2.0 from a");
+}
+
+#[test]
 fn a_lower_quota_takes_nothing_away() {
     let mut world = World::new(&[("a", "192.0.2.0/29")]);
     world.apply("one", service(1));

@@ -258,12 +258,12 @@ fn over_quota_the_next_pool_serves() {
         pool("c", &["203.0.113.0/32"]),
     ]);
     assert_eq!(
-        wish("0").families(&[V4, V6], RequireDualStack).get(&mut ipam),
-        "QuotaExceeded",
-        "the first family would take what the second needs"
+        wish("0").families(&[V4, V6], RequireDualStack).of("other").get(&mut ipam),
+        "198.51.100.0 from b, 2001:db8:: from a",
+        "the first family does not take what the second needs"
     );
     let prefer = wish("1").families(&[V6, V4], PreferDualStack);
-    assert_eq!(prefer.get(&mut ipam), "2001:db8:: from a, 198.51.100.0 from b");
+    assert_eq!(prefer.get(&mut ipam), "2001:db8::1 from a, 198.51.100.1 from b");
     assert_eq!(wish("2").get(&mut ipam), "203.0.113.0 from c");
     assert_eq!(
         wish("3").complaint(&ipam),

@@ -313,6 +313,7 @@ impl<'a> Ask<'a> {
             |picks: &[Pick<'_>], family| picks.iter().any(|(address, _)| Family::of(*address) == family);
         let lacking: Vec<_> = self.families.iter().copied().filter(|family| !has(picks, *family)).collect();
         let pools = self.pools();
+        let both = lacking.clone();
         if lacking.len() == 2 && self.wish.request.pool.is_none() {
             for pool in &pools {
                 let Some(first) = self.pick_in(pool, lacking[0], &[]) else { continue };
@@ -339,12 +340,33 @@ impl<'a> Ask<'a> {
         if missing.is_empty() {
             return None;
         }
+        let pools = match self.wish.request.pool {
+            Some(_) => pools,
+            None => self.with_homes(pools, &missing, picks),
+        };
+        if both.len() == 2 && picks.len() == 1 && self.wish.request.pool.is_none() {
+            // Any pool for the one, any pool for the other.
+            for (second, first) in
+                pools.iter().flat_map(|second| pools.iter().map(move |first| (second, first)))
+            {
+                let Some(second) = self.pick_in(second, both[1], &[]) else { continue };
+                let Some(first) = self.pick_in(first, both[0], &[second]) else { continue };
+                *picks = vec![first, second];
+                return None;
+            }
+        }
         let has = |pool: &&&Pool, family| {
             Naive::addresses(pool, family).any(|address| Naive::is_usable(pool, address))
         };
         let over_quota = |pool: &&Pool| {
             let mut all = missing.iter().flat_map(|family| Naive::addresses(pool, *family));
-            all.any(|address| self.naive.is_free(pool, address) && self.exceeds(pool, address, picks))
+            all.any(|address| {
+                let everybody =
+                    self.naive.reservation(address).is_none() && !self.naive.avoided.contains(&address);
+                let is_there =
+                    self.naive.is_free(pool, address) || everybody && self.can_share(pool, address);
+                is_there && self.exceeds(pool, address, picks)
+            })
         };
         Some(if pools.is_empty() {
             "NoMatchingPool"
@@ -355,6 +377,20 @@ impl<'a> Ask<'a> {
         } else {
             "PoolExhausted"
         })
+    }
+
+    /// These pools, and those of what it has or gets of other families.
+    fn with_homes(&self, mut pools: Vec<&'a Pool>, missing: &[Family], picks: &[Pick<'a>]) -> Vec<&'a Pool> {
+        for family in missing {
+            let others = self.wish.has.iter().filter(|address| Family::of(**address) != *family);
+            let homes = others.filter_map(|address| self.naive.pool_of(*address));
+            for pool in picks.iter().map(|(_, pool)| *pool).chain(homes) {
+                if self.admits(pool) && !pools.iter().any(|other| other.name == pool.name) {
+                    pools.push(pool);
+                }
+            }
+        }
+        pools
     }
 
     /// Whether the namespace would have too much of a pool.

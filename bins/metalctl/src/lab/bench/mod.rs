@@ -8,6 +8,7 @@ mod client;
 mod load;
 mod report;
 mod site;
+mod stolen;
 mod table;
 
 use std::{sync::Arc, time::Duration};
@@ -17,8 +18,9 @@ use metal_net::{FastPath, Namespace};
 
 use self::{
     client::Client,
-    report::{Report, Skipped},
+    report::{Report, Round, Skipped},
     site::{Responder, Site},
+    stolen::Processors,
 };
 use super::{
     Programs, Scratch, Stop,
@@ -76,28 +78,48 @@ fn measure(
     console: &Console,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let requests = arguments.requests as usize;
     for round in 1..=arguments.rounds {
         for site in sites.iter_mut() {
-            site.check()?;
-            let mut client = Client::new(site)?;
-            // The first ones find cold caches on both sides.
-            client.trips((requests / 10).max(10));
-            let inline = client.trips(requests);
-            let quiet = client.waits(requests)?;
-            let flood = client.flood(requests * FLOOD)?;
-            let loaded = load::with(site, |site| Client::urgent(site)?.waits(requests))?;
-            report.realtime_client = loaded.realtime;
-            site.rounds.push(report::Round::new(&inline, &quiet, flood, &loaded));
-            if interrupt.is_raised() {
-                return Err(Stop::Interrupted.into());
+            let mut best = turn(arguments, site, report)?;
+            for _ in 0..REPEATS {
+                if interrupt.is_raised() {
+                    return Err(Stop::Interrupted.into());
+                }
+                if best.stolen <= STOLEN {
+                    break;
+                }
+                let again = turn(arguments, site, report)?;
+                if again.stolen < best.stolen {
+                    best = again;
+                }
             }
+            site.rounds.push(best);
         }
         console.step("measure", format_args!("round {round} of {}", arguments.rounds));
     }
     report.responders = sites.iter().map(Site::result).collect();
     Ok(())
 }
+
+/// One turn of a responder.
+fn turn(arguments: &LabArgs, site: &mut Site, report: &mut Report) -> Result<Round> {
+    site.check()?;
+    let requests = arguments.requests as usize;
+    let before = Processors::now()?;
+    let mut client = Client::new(site)?;
+    // The first ones find cold caches on both sides.
+    client.trips((requests / 10).max(10));
+    let inline = client.trips(requests);
+    let quiet = client.waits(requests)?;
+    let flood = client.flood(requests * FLOOD)?;
+    let loaded = load::with(site, |site| Client::urgent(site)?.waits(requests))?;
+    report.realtime_client = loaded.realtime;
+    Ok(Round::new(&inline, &quiet, flood, &loaded, Processors::now()?.stolen_since(before)))
+}
+
+/// A turn is taken again, so often at most, when others had more of the processors' time meanwhile.
+const REPEATS: usize = 5;
+const STOLEN: f64 = 0.02;
 
 /// A flood has so many times the requests that are sent one after the other.
 const FLOOD: usize = 25;

@@ -49,6 +49,8 @@ pub(super) struct Measured {
     pub(super) loaded_p50_us: f64,
     pub(super) loaded_p99_us: f64,
     pub(super) noise_per_second: f64,
+    /// The share of the processors' time that was taken from this machine, if it is a virtual one.
+    pub(super) stolen: f64,
     /// Of all requests but those of floods, how many had no answer.
     pub(super) lost: usize,
 }
@@ -81,11 +83,12 @@ pub(super) struct Round {
     loaded: [f64; 2],
     flood: [f64; 2],
     noise: f64,
+    pub(super) stolen: f64,
     lost: usize,
 }
 
 impl Round {
-    pub(super) fn new(inline: &Trips, quiet: &Trips, flood: Flood, loaded: &Loaded) -> Self {
+    pub(super) fn new(inline: &Trips, quiet: &Trips, flood: Flood, loaded: &Loaded, stolen: f64) -> Self {
         let (answered, sent) = (number(flood.answered), number(flood.sent.max(1)));
         Self {
             inline: percentile(&inline.times, 50),
@@ -93,6 +96,7 @@ impl Round {
             loaded: [50, 99].map(|percent| percentile(&loaded.trips.times, percent)),
             flood: [answered / flood.time.as_secs_f64().max(f64::EPSILON), answered / sent],
             noise: loaded.noise,
+            stolen,
             lost: inline.lost + quiet.lost + loaded.trips.lost,
         }
     }
@@ -113,6 +117,7 @@ impl Measured {
             loaded_p50_us: of(|round| round.loaded[0]),
             loaded_p99_us: of(|round| round.loaded[1]),
             noise_per_second: of(|round| round.noise).round(),
+            stolen: (of(|round| round.stolen) * 1e4).round() / 1e4,
             lost: rounds.iter().map(|round| round.lost).sum(),
         }
     }
@@ -234,7 +239,7 @@ pub(super) mod tests {
         Measured::new(
             responder.name(),
             addresses,
-            &[Round::new(&trips(time / 2), &trips(time), flood, &loaded); 3],
+            &[Round::new(&trips(time / 2), &trips(time), flood, &loaded, 0.05); 3],
         )
     }
 
@@ -263,7 +268,7 @@ pub(super) mod tests {
                 r#"{"bench":"arp","rounds":3,"requests":10,"addresses":10000,"realtime_client":true,"responders":["#,
                 r#"{"responder":"kernel","addresses":1,"inline_p50_us":10.0,"p50_us":20.0,"p99_us":20.0,"#,
                 r#""flood_answers_per_second":100000.0,"flood_answered":1.0,"loaded_p50_us":200.0,"#,
-                r#""loaded_p99_us":200.0,"noise_per_second":10000.0,"lost":9}],"#,
+                r#""loaded_p99_us":200.0,"noise_per_second":10000.0,"stolen":0.05,"lost":9}],"#,
                 r#""skipped":[{"responder":"fast path","reason":"no"}],"#,
                 r#""goals":[{"responder":"packet socket","addresses":1,"what":"p50, x kernel","value":1.9,"#,
                 r#""at_least":null,"at_most":2.0,"reached":true}]}"#

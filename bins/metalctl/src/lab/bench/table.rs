@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 
 use owo_colors::OwoColorize;
 
-use super::report::{Measured, Report};
+use super::{
+    STOLEN,
+    report::{Measured, Report},
+};
 
-const COLUMNS: usize = 10;
+const COLUMNS: usize = 11;
 
 /// Draws it: what was measured, what was not, and the goals.
 pub(super) fn draw(report: &Report) -> String {
@@ -21,6 +24,7 @@ pub(super) fn draw(report: &Report) -> String {
         "load p50",
         "load p99",
         "lost",
+        "stolen",
     ]
     .map(str::to_owned);
     let rows: Vec<[String; COLUMNS]> =
@@ -65,6 +69,14 @@ pub(super) fn draw(report: &Report) -> String {
                 .yellow()
         );
     }
+    if report.responders.iter().any(|measured| measured.stolen > STOLEN) {
+        let _infallible = writeln!(
+            text,
+            "  {}",
+            "Others had this machine's processors for part of the time (stolen): who sleeps was woken late."
+                .yellow()
+        );
+    }
     text
 }
 
@@ -80,6 +92,7 @@ fn row(measured: &Measured) -> [String; COLUMNS] {
         format!("{:.1}", measured.loaded_p50_us),
         format!("{:.1}", measured.loaded_p99_us),
         measured.lost.to_string(),
+        format!("{:.1} %", measured.stolen * 100.0),
     ]
 }
 
@@ -96,13 +109,14 @@ mod tests {
         let plain = anstream::adapter::strip_str(&draw(&report)).to_string();
         let expected = [
             "",
-            "  responder  addresses  inline us  p50 us  p99 us  flood /s  answered  load p50  load p99  lost",
-            "  kernel             1       10.0    20.0    20.0    100000  100.00 %     200.0     200.0     9",
-            "  fast path      10000       11.0    22.0    22.0    100000  100.00 %     220.0     220.0     9",
+            "  responder  addresses  inline us  p50 us  p99 us  flood /s  answered  load p50  load p99  lost  stolen",
+            "  kernel             1       10.0    20.0    20.0    100000  100.00 %     200.0     200.0     9   5.0 %",
+            "  fast path      10000       11.0    22.0    22.0    100000  100.00 %     220.0     220.0     9   5.0 %",
             "  fast path was not measured: no rights",
             "",
             "  reached packet socket, 1: p50, x kernel: 1.900 (at most 2)",
             "  missed  fast path, 10000: p50, x kernel: 1.100 (at most 1.05)",
+            "  Others had this machine's processors for part of the time (stolen): who sleeps was woken late.",
         ];
         assert_eq!(plain.lines().collect::<Vec<_>>(), expected);
         report.realtime_client = false;
