@@ -50,7 +50,10 @@ impl Cable {
         let namespace = || {
             let namespace = Namespace::new().expect("a network namespace: run these tests as root");
             for scope in ["all", "default"] {
-                namespace.set_sysctl(&format!("ipv6/conf/{scope}/accept_dad"), "0").expect("a setting");
+                // Addresses are usable at once, and the kernel asks for no routers: only the tests do.
+                for setting in ["accept_dad", "router_solicitations"] {
+                    namespace.set_sysctl(&format!("ipv6/conf/{scope}/{setting}"), "0").expect("a setting");
+                }
             }
             namespace
         };

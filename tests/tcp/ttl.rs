@@ -72,7 +72,7 @@ async fn one_listener_for_peers_with_and_without_gtsm() {
     near.set_options(&options(Ttl::Multihop(hops(64)))).expect("an open connection");
     let before = cable.far.drops();
     write_all(&near, b"hello").await;
-    cable.far.await_drop(before, |drops| drops.too_far, far.readable()).await;
+    cable.far.await_drop(before, |drops| drops.too_far, read_exact(&far, 1)).await;
     // Nobody else is concerned.
     cable.connect(&cable.dial(Kind::V4), &listener).await;
     // Until all peers are told to use it.

@@ -106,8 +106,17 @@ impl Connection {
         if slices.iter().all(|slice| slice.is_empty()) {
             return Ok(0);
         }
+        let write =
+            || SockRef::from(&self.stream).send_vectored_with_flags(&slices[..count], libc::MSG_NOSIGNAL);
         loop {
-            match self.stream.try_write_vectored(&slices[..count]) {
+            // The runtime may not know yet that there is room; it has to know when there is none.
+            let done = match write() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stream.try_io(Interest::WRITABLE, write)
+                }
+                done => done,
+            };
+            match done {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
