@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_had_here_is_said() {
-        let v4: SocketAddr = (Ipv4Addr::LOCALHOST, 179).into();
+        let v4: SocketAddr = ([127, 0, 0, 1], 179).into();
         let dial = Dial { source: Some([198, 51, 100, 1].into()), ..Dial::to(v4) };
         assert_eq!(
             refusal(&dial),
