@@ -66,7 +66,7 @@ impl Cable {
             host.network.set_up(LINK).expect("up");
         }
         for host in [&near, &far] {
-            host.await_link_local();
+            host.await_link_local(host.link);
         }
         Self { near, far }
     }
@@ -175,8 +175,9 @@ impl Host {
         }
     }
 
-    fn await_link_local(&self) {
-        let address = SocketAddrV6::new(self.link_local(), 0, 0, self.link);
+    /// Waits until its link-local address is usable on a link.
+    pub(crate) fn await_link_local(&self, link: LinkIndex) {
+        let address = SocketAddrV6::new(self.link_local(), 0, 0, link);
         let bind = || UdpSocket::bind(address).map_err(|error| error.to_string());
         wait_for("a link-local address", DEADLINE, || self.namespace.within(bind).expect("a thread"));
     }

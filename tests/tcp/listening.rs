@@ -33,10 +33,9 @@ async fn a_listener_for_both_families_is_in_the_way_of_each() {
         assert!(matches!(refusal, Err(ListenError::InUse { .. })), "{refusal:?}");
     }
     drop(both);
-    // One for each family, and one more for a device, live side by side.
-    let _all = [Listen::v4(), Listen::v6()].map(|listen| cable.far.listen(&listen));
+    // One for each family, and one on another port, are side by side.
     let other_port = Listen::on(([0, 0, 0, 0], 1179).into());
-    let _another = cable.far.listen(&other_port);
+    let _all = [Listen::v4(), Listen::v6(), other_port].map(|listen| cable.far.listen(&listen));
 }
 
 #[tokio::test]
@@ -51,10 +50,13 @@ async fn a_port_is_free_again_at_once() {
 }
 
 #[tokio::test]
-async fn the_more_specific_listener_gets_the_connection() {
+async fn listeners_of_two_links_are_side_by_side_and_one_for_all_links_is_not() {
     let cable = Cable::new();
-    let on_link = Listen { device: Some(LINK.into()), options: FAST, ..Listen::v4() };
-    let on_link = cable.far.listen(&on_link);
-    let (_near, far) = cable.connect(&cable.dial(Kind::V4), &on_link).await;
+    let on = |device: &str| Listen { device: Some(device.into()), options: FAST, ..Listen::v4() };
+    let _elsewhere = cable.far.listen(&on("lo"));
+    let here = cable.far.listen(&on(LINK));
+    let (_near, far) = cable.connect(&cable.dial(Kind::V4), &here).await;
     assert_eq!(far.local().ip(), cable.far.address(Kind::V4));
+    let refusal = cable.far.namespace.within(|| Listener::open(&Listen::v4())).expect("a thread");
+    assert!(matches!(refusal, Err(ListenError::InUse { .. })), "{refusal:?}");
 }

@@ -1,6 +1,6 @@
 //! TCP MD5 signatures: right, wrong and missing passwords, with the kernel's counters that tell them apart.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV6};
 
 use metal_net::tcp::{Connection, Dial, Drops, Listen, Listener, Md5Key};
 
@@ -133,11 +133,16 @@ async fn a_listener_for_both_families_knows_ipv4_passwords() {
 #[tokio::test]
 async fn link_local_peers_of_two_links_have_passwords_of_their_own() {
     let cable = Cable::new();
-    // A second cable between the same hosts, with the same link-local address at its near end.
+    // A second cable between the same hosts, with the same addresses at its ends.
     cable.near.network.add_veth("eth1", &cable.far.namespace, "eth1").expect("a veth pair");
-    cable.near.network.set_mac("eth1", cable.near.mac).expect("an Ethernet address");
-    for host in [&cable.near, &cable.far] {
+    let mut second_link = 0;
+    for host in [&cable.far, &cable.near] {
+        host.network.set_mac("eth1", host.mac).expect("an Ethernet address");
         host.network.set_up("eth1").expect("up");
+        second_link = host.network.link("eth1").expect("a link").0;
+    }
+    for host in [&cable.near, &cable.far] {
+        host.await_link_local(host.network.link("eth1").expect("a link").0);
     }
     let listen = |device: &str| {
         cable.far.listen(&Listen { device: Some(device.into()), options: FAST, ..Listen::v6() })
@@ -146,7 +151,15 @@ async fn link_local_peers_of_two_links_have_passwords_of_their_own() {
     let peer = cable.near.link_local().into();
     first.set_key(peer, &key("one")).expect("a password");
     second.set_key(peer, &key("two")).expect("a password");
-    let (near, far) = cable.connect(&with("one", cable.dial(Kind::LinkLocal)), &first).await;
-    talk(&near, &far).await;
-    dial_in_vain(&cable, &with("two", cable.dial(Kind::LinkLocal)), &first, |drops| drops.md5_wrong).await;
+    let over_first = cable.dial(Kind::LinkLocal);
+    let router = SocketAddrV6::new(cable.far.link_local(), Listen::PORT, 0, second_link);
+    let over_second = Dial { peer: router.into(), ..over_first.clone() };
+    for (dial, listener, password, other) in
+        [(over_first, &first, "one", "two"), (over_second, &second, "two", "one")]
+    {
+        let (near, far) = cable.connect(&with(password, dial.clone()), listener).await;
+        assert_eq!(near.remote(), dial.peer);
+        talk(&near, &far).await;
+        dial_in_vain(&cable, &with(other, dial), listener, |drops| drops.md5_wrong).await;
+    }
 }

@@ -22,8 +22,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// With an IPv6 address: IPv4 as well, in the same listener.
     pub dual_stack: bool,
-    /// Only what comes by this interface, such as that of a VRF or of an unnumbered peer; without it, only what comes by
-    /// no VRF.
+    /// Only what comes by this interface; without one, only what comes by no VRF. Listeners for VRFs stand beside the one
+    /// without a device; one for another interface does not, but several for interfaces do.
     pub device: Option<String>,
     /// For connections before [`Connection::set_options`] is called on them, the first packets of them included.
     ///
