@@ -65,11 +65,12 @@ manifests: ## The controller on a directory of manifests
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test manifests
 
-lab: ## The lab as a test: both faults, and the failures that it has to report; IPv6 beside the kernel's own
+lab: ## The lab as a test: both faults, and the failures that it has to report; IPv6 beside the kernel's own; TCP for BGP
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test lab -- --test-threads=1 --nocapture
 	cargo test --locked --workspace --test neighbours -- --test-threads=1 --nocapture
 	cargo test --locked --workspace --test fast_path -- --test-threads=1 --nocapture
+	cargo test --locked --workspace --test tcp
 
 e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces
 	scripts/e2e

@@ -7,6 +7,9 @@
 //! * [`group`]: membership in IPv6 multicast groups, which switches hear of ([`Groups`]).
 //! * [`link`]: the host's interfaces and addresses, and every change of them ([`LinkMonitor`]).
 //! * [`gateway`]: the host's default routers ([`GatewayMonitor`]).
+//! * [`tcp`]: connections and listeners for BGP, with passwords, hop limits and devices.
+//! * [`router_discovery`]: the link-local addresses of routers on an interface, and one's own told to them
+//!   ([`RouterDiscovery`]).
 //! * [`clock`]: a clock that counts suspension.
 //! * [`priority`]: which thread goes first.
 //! * [`isolation`], [`namespace`], [`network`], [`process`]: a LAN of network namespaces on one host, for the lab and
@@ -52,7 +55,9 @@ pub mod packet;
 pub mod poll;
 pub mod priority;
 pub mod process;
+pub mod router_discovery;
 pub mod sysctl;
+pub mod tcp;
 
 mod socket;
 
@@ -67,3 +72,4 @@ pub use network::{Network, NetworkError};
 pub use packet::{BlockingPacketSocket, Filter, PacketSocket, PolledPacketSocket, Reception};
 pub use poll::{Poll, Waker};
 pub use process::{Child, Signal};
+pub use router_discovery::RouterDiscovery;

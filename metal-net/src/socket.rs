@@ -61,7 +61,7 @@ pub(crate) fn raise_receive_buffer(socket: &Socket, bytes: libc::c_int) -> io::R
 }
 
 /// What a socket option can be: a C type without padding.
-pub(crate) trait OptionValue: Copy {}
+pub(crate) trait OptionValue {}
 impl OptionValue for libc::c_int {}
 impl OptionValue for Membership {}
 impl OptionValue for libc::tpacket_req {}
@@ -76,10 +76,19 @@ pub(crate) fn set_option<T: OptionValue>(
     name: libc::c_int,
     value: T,
 ) -> io::Result<()> {
+    set_option_from(socket, level, name, &value)
+}
+
+/// The same for a value that must not be copied.
+pub(crate) fn set_option_from<T: OptionValue>(
+    socket: &Socket,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    let pointer = std::ptr::from_ref(value).cast();
     // SAFETY: the pointer and the length describe `value`, which outlives the call; all its bytes are initialised.
-    let done = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length_of::<T>())
-    };
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, pointer, length_of::<T>()) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
