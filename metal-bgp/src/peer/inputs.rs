@@ -74,19 +74,22 @@ impl Peer {
         }
         let restarts = self.negotiated().and_then(|negotiated| negotiated.graceful_restart);
         let restartable = restarts.is_some_and(|restart| restart.families != Families::NONE);
-        match self.pair.admit(restartable) {
-            Admission::Take => {}
-            Admission::Replace(slot) => {
-                if self.pair.state(slot) == State::Established {
-                    self.end(now, slot, Event::TcpConnectionFails, Cause::PeerRestarted);
-                } else {
-                    self.end(now, slot, Event::OpenCollisionDump, Cause::Collision);
+        // A session may be in the way, and behind it a connection that the peer opened before.
+        loop {
+            match self.pair.admit(restartable) {
+                Admission::Take => break,
+                Admission::Replace(slot) => {
+                    if self.pair.state(slot) == State::Established {
+                        self.end(now, slot, Event::TcpConnectionFails, Cause::PeerRestarted);
+                    } else {
+                        self.end(now, slot, Event::OpenCollisionDump, Cause::Collision);
+                    }
+                    // The slot listens again.
+                    self.settle(now);
                 }
-                // The slot listens again.
-                self.settle(now);
+                Admission::Reject => return self.reject(id, cease::CONNECTION_REJECTED),
+                Admission::Collision => return self.reject(id, cease::COLLISION_RESOLUTION),
             }
-            Admission::Reject => return self.reject(id, cease::CONNECTION_REJECTED),
-            Admission::Collision => return self.reject(id, cease::COLLISION_RESOLUTION),
         }
         self.counters.accepted += 1;
         self.history.unanswered_since = None;
