@@ -93,7 +93,7 @@ impl Cable {
 /// What tests use: a failed attempt is over soon, and any number of hops.
 pub(crate) const FAST: Options = Options {
     ttl: Ttl::Multihop(std::num::NonZeroU8::new(64).unwrap()),
-    user_timeout: Some(Duration::from_secs(5)),
+    user_timeout: Some(Duration::from_secs(10)),
     unsent_limit: 16 << 10,
 };
 

@@ -1,8 +1,12 @@
 //! Connections by every kind of address, from a chosen source, by a chosen device, and why there is none.
 
-use std::{io::ErrorKind, net::SocketAddr, time::Instant};
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
 
-use metal_net::tcp::{Dial, Listen, Step};
+use metal_net::tcp::{Dial, Listen, Options, Step};
 
 use crate::cable::{Cable, DEADLINE, FAST, KINDS, Kind, LINK, in_time, read_exact, read_to_end, write_all};
 
@@ -63,7 +67,8 @@ async fn a_device_bounds_where_it_goes_and_comes_from() {
         .expect_err("nobody listens on this link");
     assert_eq!((refused.kind(), refused.step()), (ErrorKind::ConnectionRefused, &Step::Connect));
     // The device has no way there.
-    let dial = Dial { device: Some("lo".into()), ..cable.dial(Kind::V4) };
+    let options = Options { user_timeout: Some(Duration::from_secs(1)), ..FAST };
+    let dial = Dial { device: Some("lo".into()), options, ..cable.dial(Kind::V4) };
     let failed =
         in_time("an answer", cable.near.open(&dial).connect()).await.expect_err("by the wrong device");
     assert_eq!(failed.step(), &Step::Connect);
@@ -96,11 +101,7 @@ async fn what_is_never_acknowledged_ends_the_connection_in_time() {
     let cable = Cable::new();
     let listener = cable.listen(Kind::V4);
     let (near, _far) = cable.connect(&cable.dial(Kind::V4), &listener).await;
-    near.set_options(&metal_net::tcp::Options {
-        user_timeout: Some(std::time::Duration::from_millis(500)),
-        ..FAST
-    })
-    .expect("an open connection");
+    near.set_options(&IMPATIENT).expect("an open connection");
     // The peer is there no more, and nobody says so.
     cable.far.network.delete_address(LINK, "192.0.2.2/24".parse().expect("an address")).expect("deleted");
     let began = Instant::now();
@@ -110,3 +111,28 @@ async fn what_is_never_acknowledged_ends_the_connection_in_time() {
     // The kernel would go on for a quarter of an hour.
     assert!(began.elapsed() < DEADLINE / 2, "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_for_so_long_has_failed_too() {
+    let cable = Cable::new();
+    let listener = cable.listen(Kind::V4);
+    let (near, _far) = cable.connect(&cable.dial(Kind::V4), &listener).await;
+    near.set_options(&IMPATIENT).expect("an open connection");
+    let bytes = vec![0; 64 << 10];
+    while near.write([bytes.as_slice()]).expect("written") > 0 {}
+    let (_, ended) = read_to_end(&near).await;
+    assert_eq!(ended.expect_err("it goes on for ever").kind(), ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn an_ipv4_address_written_as_an_ipv6_one_is_one() {
+    let cable = Cable::new();
+    let listener = cable.listen(Kind::V4);
+    let IpAddr::V4(far) = cable.far.address(Kind::V4) else { unreachable!() };
+    let mapped: SocketAddr = (far.to_ipv6_mapped(), Listen::PORT).into();
+    let dial = Dial { source: Some(cable.near.address(Kind::V4)), peer: mapped, ..cable.dial(Kind::V4) };
+    let (near, _far) = cable.connect(&dial, &listener).await;
+    assert_eq!(near.remote(), cable.near.toward(&cable.far, Kind::V4));
+}
+
+const IMPATIENT: Options = Options { user_timeout: Some(Duration::from_millis(500)), ..FAST };

@@ -125,6 +125,7 @@ async fn a_listener_for_both_families_knows_ipv4_passwords() {
             (far.remote().ip(), far.local().ip()),
             (cable.near.address(kind), cable.far.address(kind))
         );
+        far.set_options(&FAST).expect("an open connection");
         talk(&near, &far).await;
         dial_in_vain(&cable, &with("Secret", cable.dial(kind)), &listener, |drops| drops.md5_wrong).await;
     }

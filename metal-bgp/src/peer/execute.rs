@@ -1,135 +1,21 @@
 //! What happens to the connections: events in, actions performed.
 
-use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use core::time::Duration;
 
 use metal_core::Instant;
 
-use super::{
-    Cause, Config, Connection, ConnectionId, Ending, Mode, Notice, Output, Peer, Phase, Shared, Stop, Timer,
-    Transport,
-    outbox::Outbox,
-    settings::{Extent, Settings},
-};
+use super::{Cause, Connection, ConnectionId, Ending, Notice, Output, Peer, Phase, Timer, settings::Extent};
 use crate::{
-    fsm::{Action, Admission, Chore, Event, Notify, Slot, State, Transition},
+    fsm::{Action, Chore, Event, Notify, Slot, State, Transition},
     wire::{
-        Families, Session, encode_keepalive,
+        encode_keepalive,
         frame::{HEADER_LEN, MaxLength},
         notification::{cease, code},
     },
 };
 
 impl Peer {
-    pub(super) fn start(&mut self, now: Instant) {
-        if self.pair.is_running() {
-            return self.hurry(now);
-        }
-        let Settings { mode, .. } = *self.config.settings();
-        self.pair.run(mode.dials(), mode.listens());
-        if mode.dials() {
-            self.fire(now, Slot::Dialled, Event::ManualStart);
-        }
-        if mode.listens() {
-            self.fire(now, Slot::Accepted, Event::ManualStartPassive);
-        }
-    }
-
-    pub(super) fn stop(&mut self, now: Instant, stop: Stop) {
-        self.pair.halt();
-        self.end_both(now, Event::ManualStop, stop);
-        self.history.unanswered_since = None;
-    }
-
-    pub(super) fn restart(&mut self, now: Instant, stop: Stop) {
-        if !self.pair.is_running() {
-            return;
-        }
-        self.end_both(now, Event::AutomaticStop, stop);
-        self.extent = Extent::Full;
-        self.history.unanswered_since = None;
-        let Settings { mode, .. } = *self.config.settings();
-        self.pair.run(mode.dials(), mode.listens());
-        self.hurry(now);
-    }
-
-    pub(super) fn configure(&mut self, now: Instant, config: Config) {
-        let keeps = self.config.keeps_session(&config);
-        self.config = config;
-        if keeps {
-            self.hurry(now);
-        } else {
-            self.restart(now, Stop::ConfigurationChange);
-        }
-    }
-
-    pub(super) fn on_connected(&mut self, now: Instant, id: ConnectionId) {
-        match self.find(id) {
-            Some(slot) if self.pair.state(slot) == State::Connect => self.fire(now, slot, Event::TcpCrAcked),
-            _ => self.counters.stale_inputs += 1,
-        }
-    }
-
-    pub(super) fn on_accepted(&mut self, now: Instant, number: u64) {
-        let id = ConnectionId::Accepted(number);
-        if self.find(id).is_some() {
-            self.counters.stale_inputs += 1;
-            return;
-        }
-        let restarts = self.negotiated().and_then(|negotiated| negotiated.graceful_restart);
-        let restartable = restarts.is_some_and(|restart| restart.families != Families::NONE);
-        match self.pair.admit(restartable) {
-            Admission::Take => {}
-            Admission::Replace(slot) => {
-                if self.pair.state(slot) == State::Established {
-                    self.end(now, slot, Event::TcpConnectionFails, Cause::PeerRestarted);
-                } else {
-                    self.end(now, slot, Event::OpenCollisionDump, Cause::Collision);
-                }
-                // The slot listens again.
-                self.settle(now);
-            }
-            Admission::Reject => return self.reject(id, cease::CONNECTION_REJECTED),
-            Admission::Collision => return self.reject(id, cease::COLLISION_RESOLUTION),
-        }
-        self.counters.accepted += 1;
-        self.history.unanswered_since = None;
-        self.accepted = Some(Connection::new(id, now));
-        self.fire(now, Slot::Accepted, Event::TcpConnectionConfirmed);
-    }
-
-    pub(super) fn on_failed(&mut self, now: Instant, id: ConnectionId, transport: Transport) {
-        let Some(slot) = self.find(id) else {
-            self.counters.stale_inputs += 1;
-            return;
-        };
-        if transport.is_an_answer() {
-            self.history.unanswered_since = None;
-        }
-        self.end(now, slot, Event::TcpConnectionFails, Cause::Transport(transport));
-    }
-
-    pub(super) fn on_sent(&mut self, now: Instant, id: ConnectionId, len: usize) {
-        let Some(slot) = self.find_open(id) else { return };
-        let Some(mut connection) = self.connection_mut(slot).take() else { return };
-        connection.outbox.advance(len, &mut self.counters);
-        *self.connection_mut(slot) = Some(connection);
-        self.counters.bytes_sent =
-            self.counters.bytes_sent.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-        if len > 0 && self.timers.get(&(slot, Timer::SendHold)).is_some() {
-            self.start_send_hold(now, slot);
-        }
-    }
-
-    pub(super) fn on_updates(&mut self, session: super::SessionId, updates: Shared) {
-        let slot =
-            self.pair.established().filter(|_| self.negotiated().is_some_and(|now| now.session == session));
-        match slot.and_then(|slot| self.connection_mut(slot).as_mut()) {
-            Some(connection) => connection.outbox.push_updates(updates),
-            None => self.counters.stale_inputs += 1,
-        }
-    }
-
     pub(super) fn expire(&mut self, now: Instant, slot: Slot, timer: Timer) {
         match timer {
             Timer::IdleHold => self.fire(now, slot, Event::IdleHoldTimerExpires),
@@ -313,35 +199,6 @@ impl Peer {
         }
     }
 
-    fn reject(&mut self, connection: ConnectionId, subcode: u8) {
-        self.counters.rejected += 1;
-        self.counters.sent.notification += 1;
-        let last_words = encode(&Notice::cease(subcode), MaxLength::Standard);
-        self.outputs.push_back(Output::Close { connection, last_words });
-    }
-
-    fn end_both(&mut self, now: Instant, event: Event, stop: Stop) {
-        let event = if stop == Stop::ForRestart { Event::ReleaseForRestart } else { event };
-        for slot in Slot::BOTH {
-            self.end(now, slot, event, Cause::Stopped(stop.clone()));
-        }
-    }
-
-    /// Dials now if there is a pause, and forgets how often that has failed.
-    fn hurry(&mut self, now: Instant) {
-        if self.pair.established().is_some() || !self.pair.is_running() {
-            return;
-        }
-        self.failures = 0;
-        match self.pair.state(Slot::Dialled) {
-            State::Idle if self.config.settings().mode.dials() => {
-                self.fire(now, Slot::Dialled, Event::AutomaticStart);
-            }
-            State::Active => self.fire(now, Slot::Dialled, Event::ConnectRetryTimerExpires),
-            State::Idle | State::Connect | State::OpenSent | State::OpenConfirm | State::Established => {}
-        }
-    }
-
     /// The counter is about dialling; who only listens does not wait.
     fn count(&mut self, slot: Slot, change: impl FnOnce(u32) -> u32) {
         if slot == Slot::Dialled {
@@ -420,7 +277,7 @@ impl Peer {
         }
     }
 
-    fn start_send_hold(&mut self, now: Instant, slot: Slot) {
+    pub(super) fn start_send_hold(&mut self, now: Instant, slot: Slot) {
         if !self.hold_time(slot).is_zero() {
             let time = self.send_hold_time(slot);
             self.timers.set((slot, Timer::SendHold), now + time);
@@ -449,48 +306,6 @@ impl Peer {
     }
 }
 
-impl Connection {
-    fn new(id: ConnectionId, now: Instant) -> Self {
-        Self {
-            id,
-            since: now,
-            inbox: Vec::new(),
-            outbox: Outbox::default(),
-            open: None,
-            receive: Session::default(),
-            negotiated: None::<Arc<_>>,
-            disabled: Families::NONE,
-            refresh: Families::NONE,
-        }
-    }
-}
-
-impl Mode {
-    const fn dials(self) -> bool {
-        match self {
-            Self::Dial | Self::Both => true,
-            Self::Listen => false,
-        }
-    }
-
-    const fn listens(self) -> bool {
-        match self {
-            Self::Listen | Self::Both => true,
-            Self::Dial => false,
-        }
-    }
-}
-
-impl Transport {
-    /// Whether somebody is there.
-    const fn is_an_answer(&self) -> bool {
-        match self {
-            Self::Refused | Self::Reset | Self::Closed => true,
-            Self::Unreachable | Self::TimedOut | Self::Other(_) => false,
-        }
-    }
-}
-
 /// The NOTIFICATION about a message that has no place in this state (RFC 6608).
 fn unexpected(event: Event, state: State) -> Notice {
     let subcode = match state {
@@ -504,7 +319,7 @@ fn unexpected(event: Event, state: State) -> Notice {
 }
 
 /// The message. Data that is too long for one is cut off.
-fn encode(notice: &Notice, max: MaxLength) -> Vec<u8> {
+pub(super) fn encode(notice: &Notice, max: MaxLength) -> Vec<u8> {
     let room = usize::from(max.bytes());
     let kept = notice.data.len().min(room - HEADER_LEN - 2);
     let mut notification = notice.view();

@@ -58,6 +58,7 @@
 mod counters;
 mod ending;
 mod execute;
+mod inputs;
 mod negotiate;
 mod outbox;
 mod receive;

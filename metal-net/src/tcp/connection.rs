@@ -9,7 +9,10 @@ use std::{
 use socket2::SockRef;
 use tokio::{io::Interest, net::TcpStream, time};
 
-use super::{Options, options::Family};
+use super::{
+    Options,
+    options::{Family, canonical},
+};
 
 /// An open connection. Dropping it closes it at once: if something received has not been read, the peer gets a reset,
 /// and loses what it has not read either. [`close`](Self::close) is the polite way.
@@ -162,11 +165,3 @@ impl Connection {
 
 /// How many parts one write takes.
 const PARTS: usize = 64;
-
-/// An IPv4 address as such.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip @ std::net::IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
-        std::net::IpAddr::V6(_) => address,
-    }
-}

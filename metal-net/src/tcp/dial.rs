@@ -13,7 +13,7 @@ use super::{
     Connection, DialError, Md5Key, Options,
     error::{Refused, Step},
     md5,
-    options::Family,
+    options::{Family, canonical},
 };
 use crate::socket::set_option;
 
@@ -44,15 +44,15 @@ impl Dial {
     /// # Errors
     /// When something of it cannot be had on this host; [`DialError::step`] says what.
     pub fn open(&self) -> Result<Dialling, DialError> {
-        let peer = self.peer;
-        let socket = self.socket().map_err(|refused| DialError { peer, refused })?;
+        let peer = canonical(self.peer);
+        let socket = self.socket(peer).map_err(|refused| DialError { peer, refused })?;
         // The conversion is about the type: it is a socket that is not connected yet.
         Ok(Dialling { peer, socket: TcpSocket::from_std_stream(socket.into()) })
     }
 
-    fn socket(&self) -> Result<Socket, Refused> {
+    fn socket(&self, peer: SocketAddr) -> Result<Socket, Refused> {
         let refused = |step| move |source| Refused::new(step, source);
-        if let SocketAddr::V6(peer) = self.peer
+        if let SocketAddr::V6(peer) = peer
             && peer.ip().is_unicast_link_local()
             && peer.scope_id() == 0
         {
@@ -60,39 +60,38 @@ impl Dial {
                 io::Error::new(io::ErrorKind::InvalidInput, "a link-local address takes an interface");
             return Err(Refused::new(Step::Connect, error));
         }
-        let family = Family::of(&self.peer);
-        let socket = Socket::new(Domain::for_address(self.peer), Type::STREAM.nonblocking().cloexec(), None)
+        let family = Family::of(&peer);
+        let socket = Socket::new(Domain::for_address(peer), Type::STREAM.nonblocking().cloexec(), None)
             .map_err(refused(Step::Open))?;
         if let Some(device) = &self.device {
             socket.bind_device(Some(device.as_bytes())).map_err(refused(Step::Device(device.clone())))?;
         }
         self.options.apply(&socket, family)?;
         if let Some(key) = &self.key {
-            let peer = self.peer.ip();
-            md5::sign(&socket, family, peer, Some(key)).map_err(refused(Step::Key(peer)))?;
+            md5::sign(&socket, family, peer.ip(), Some(key)).map_err(refused(Step::Key(peer.ip())))?;
         }
         if let Some(source) = self.source {
-            self.bind(&socket, source).map_err(refused(Step::Source(source)))?;
+            bind(&socket, source, peer).map_err(refused(Step::Source(source)))?;
         }
         Ok(socket)
     }
+}
 
-    fn bind(&self, socket: &Socket, source: IpAddr) -> io::Result<()> {
-        let address = match (source, self.peer) {
-            (IpAddr::V4(source), SocketAddr::V4(_)) => SocketAddr::new(source.into(), 0),
-            (IpAddr::V6(source), SocketAddr::V6(peer)) => {
-                let scope = if source.is_unicast_link_local() { peer.scope_id() } else { 0 };
-                SocketAddrV6::new(source, 0, 0, scope).into()
-            }
-            _ => {
-                let why = format!("the peer {} is of another family", self.peer.ip());
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-            }
-        };
-        // The port is chosen at connecting: then one serves connections to several peers.
-        set_option(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)?;
-        socket.bind(&SockAddr::from(address))
-    }
+fn bind(socket: &Socket, source: IpAddr, peer: SocketAddr) -> io::Result<()> {
+    let address = match (source, peer) {
+        (IpAddr::V4(source), SocketAddr::V4(_)) => SocketAddr::new(source.into(), 0),
+        (IpAddr::V6(source), SocketAddr::V6(peer)) => {
+            let scope = if source.is_unicast_link_local() { peer.scope_id() } else { 0 };
+            SocketAddrV6::new(source, 0, 0, scope).into()
+        }
+        _ => {
+            let why = format!("the peer {} is of another family", peer.ip());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+    };
+    // The port is chosen at connecting: then one serves connections to several peers.
+    set_option(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)?;
+    socket.bind(&SockAddr::from(address))
 }
 
 /// A connection to be.

@@ -1,6 +1,11 @@
 //! What is set on each socket.
 
-use std::{io, net::SocketAddr, num::NonZeroU8, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU8,
+    time::Duration,
+};
 
 use libc::{IP_MINTTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_MINHOPCOUNT};
 use socket2::Socket;
@@ -14,7 +19,9 @@ pub struct Options {
     /// How far away the peer may be.
     pub ttl: Ttl,
     /// How long data that has been sent may stay unacknowledged before the connection has failed (TCP_USER_TIMEOUT).
-    /// It bounds an attempt to connect as well. `None` leaves it to the kernel, which takes about a quarter of an hour.
+    /// It bounds an attempt to connect as well, and the time for which a peer may read nothing: a router that is busy
+    /// with a full table may need some. `None` leaves it to the kernel, which takes about a quarter of an hour for the
+    /// first, two minutes for the second and forever for the third.
     pub user_timeout: Option<Duration>,
     /// With so many bytes or more in the kernel that have not even been sent, a write takes nothing
     /// (TCP_NOTSENT_LOWAT): what is urgent then waits behind little.
@@ -118,6 +125,14 @@ impl Ttl {
             set_option(socket, IPPROTO_IPV6, IPV6_MINHOPCOUNT, libc::c_int::from(self.least()))?;
         }
         Ok(())
+    }
+}
+
+/// An IPv4 address as such, not as an IPv6 one.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
     }
 }
 
