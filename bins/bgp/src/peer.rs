@@ -1,0 +1,242 @@
+//! The task of one peer: its machine, its connections, its share of what is announced.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use futures::{FutureExt, future::select_all};
+use metal_bgp::{
+    peer::{ConnectionId, DRAIN_TIME, Input, Negotiated, Output, Peer, Stop},
+    rib_out::{self, Export},
+    wire::attribute::NextHop,
+};
+use metal_core::Machine;
+use metal_net::tcp::Connection;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+
+use crate::{
+    clock::Clock,
+    event::{Event, What},
+    link::{Happened, Link, Taken, transport},
+    rib::{Name, Rib},
+    sessions::Neighbor,
+};
+
+/// What the task is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// The peer is to be reached in another way, or is configured otherwise.
+    Configure(Box<Neighbor>),
+    /// The peer has opened a connection.
+    Accepted(Connection),
+    /// The session ends for this reason, and so does the task.
+    Stop(Stop),
+}
+
+pub(crate) struct Task {
+    pub(crate) name: Name,
+    pub(crate) neighbor: Neighbor,
+    pub(crate) peer: Peer,
+    pub(crate) clock: Clock,
+    pub(crate) rib: Arc<Rib>,
+    pub(crate) woken: Arc<Notify>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    links: BTreeMap<ConnectionId, Link>,
+    accepted: u64,
+    /// Connections that say goodbye.
+    closing: JoinSet<()>,
+}
+
+impl Task {
+    pub(crate) fn new(
+        name: Name,
+        neighbor: Neighbor,
+        seed: u64,
+        clock: Clock,
+        rib: Arc<Rib>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        let peer = Peer::new(neighbor.config.clone(), seed);
+        let woken = rib.waker(&name);
+        let (links, closing) = (BTreeMap::new(), JoinSet::new());
+        Self { name, neighbor, peer, clock, rib, woken, events, links, accepted: 0, closing }
+    }
+
+    /// Until the order to stop, or until nobody is left to give one.
+    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        self.peer.handle_input(self.clock.now(), Input::Start);
+        loop {
+            self.act();
+            let deadline = self.peer.poll_timeout();
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Configure(neighbor)) => self.configure(*neighbor),
+                    Some(Order::Accepted(connection)) => self.accept(connection),
+                    Some(Order::Stop(stop)) => {
+                        self.peer.handle_input(self.clock.now(), Input::Stop(stop));
+                        break;
+                    }
+                    None => {
+                        self.peer.handle_input(self.clock.now(), Input::Stop(Stop::Shutdown(String::new())));
+                        break;
+                    }
+                },
+                () = self.woken.notified() => {}
+                (id, happened) = wait(&mut self.links, &self.peer) => self.on_link(id, happened),
+                Some(_closed) = self.closing.join_next() => {}
+                () = self.clock.until(deadline) => {}
+            }
+        }
+        self.act();
+        self.rib.forget(&self.name);
+        while self.closing.join_next().await.is_some() {}
+    }
+
+    fn configure(&mut self, neighbor: Neighbor) {
+        let now = self.clock.now();
+        // What the machine does not know: where the peer is, and the password.
+        let moved = self.neighbor.dial != neighbor.dial || self.neighbor.next_hops != neighbor.next_hops;
+        let config = neighbor.config.clone();
+        self.neighbor = neighbor;
+        self.peer.handle_input(now, Input::Configure(config));
+        if moved {
+            self.peer.handle_input(now, Input::Restart(Stop::ConfigurationChange));
+        }
+    }
+
+    fn accept(&mut self, connection: Connection) {
+        if let Err(error) = connection.set_options(&self.neighbor.dial.options) {
+            self.tell(What::Silent(format!("a connection from the peer takes no options: {error}")));
+            return;
+        }
+        self.accepted += 1;
+        self.links.insert(ConnectionId::Accepted(self.accepted), Link::Open(connection));
+        self.peer.handle_input(self.clock.now(), Input::Accepted(self.accepted));
+    }
+
+    fn on_link(&mut self, id: ConnectionId, happened: Happened) {
+        let now = self.clock.now();
+        match happened {
+            Happened::Dialled(connection) => {
+                self.links.insert(id, Link::Open(connection));
+                self.peer.handle_input(now, Input::Connected(id));
+            }
+            Happened::Failed(why) => self.peer.handle_input(now, Input::Failed(id, why)),
+            Happened::Ready => {
+                let Some(Link::Open(connection)) = self.links.get(&id) else { return };
+                let peer = &mut self.peer;
+                let taken =
+                    Link::read(connection, |bytes| peer.handle_input(now, Input::Received(id, bytes)));
+                match taken {
+                    Taken::Bytes | Taken::Nothing => {}
+                    Taken::Failed(why) => self.peer.handle_input(now, Input::Failed(id, why)),
+                }
+            }
+        }
+    }
+
+    /// Performs what the machine wants, and writes until the sockets are full or nothing is left.
+    fn act(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll_output(self.clock.now()) {
+                self.perform(output);
+            }
+            while let Some(session) = self.peer.wants_updates()
+                && let Some(update) = self.rib.next_update(&self.name)
+            {
+                self.peer.handle_input(self.clock.now(), Input::Updates(session, update));
+            }
+            if !self.write() {
+                return;
+            }
+        }
+    }
+
+    /// Writes once to each connection; whether that has changed anything.
+    fn write(&mut self) -> bool {
+        let mut changed = false;
+        for (id, link) in &self.links {
+            let Link::Open(connection) = link else { continue };
+            let now = self.clock.now();
+            match connection.write(self.peer.transmit(*id)) {
+                Ok(0) => continue,
+                Ok(length) => self.peer.handle_input(now, Input::Sent(*id, length)),
+                Err(error) => {
+                    let why = transport(error.kind(), &error);
+                    self.peer.handle_input(now, Input::Failed(*id, why));
+                }
+            }
+            changed = true;
+        }
+        changed
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Connect(id) => {
+                self.links.insert(id, Link::dial(&self.neighbor.dial));
+            }
+            Output::Close { connection, last_words } => {
+                if let Some(Link::Open(link)) = self.links.remove(&connection)
+                    && !last_words.is_empty()
+                {
+                    // Whether the peer has heard it is nobody's concern any more.
+                    self.closing.spawn(async move { drop(link.close(&last_words, DRAIN_TIME).await) });
+                }
+            }
+            Output::Established(negotiated) => self.establish(negotiated),
+            Output::RouteRefresh { family, .. } => {
+                self.rib.input(rib_out::Input::Refresh { peer: &self.name, family });
+            }
+            Output::Ended(ending) => {
+                if ending.session.is_some() {
+                    self.rib.input(rib_out::Input::Down { peer: &self.name });
+                }
+                self.tell(What::Ended(ending));
+            }
+            Output::Malformed(malformed) => self.tell(What::Malformed(malformed)),
+        }
+    }
+
+    fn establish(&mut self, negotiated: Arc<Negotiated>) {
+        let Some(Link::Open(connection)) = self.links.get(&negotiated.connection) else { return };
+        let (local, remote) = (connection.local(), connection.remote());
+        let (v4, v6) = self.neighbor.next_hops;
+        let (own_v4, own_v6) = match local.ip() {
+            IpAddr::V4(own) => (Some(NextHop::V4(own)), None),
+            IpAddr::V6(own) => {
+                (negotiated.extended_next_hop.then_some(NextHop::V6(own)), Some(NextHop::V6(own)))
+            }
+        };
+        let v4 = own_v4.or(v4.map(NextHop::V4));
+        let v6 = own_v6.or(v6.map(NextHop::V6));
+        let export = Export::new(negotiated.send, negotiated.local_as, negotiated.families, v4, v6);
+        let enhanced_refresh = negotiated.enhanced_route_refresh;
+        self.tell(What::Established { negotiated, local, remote });
+        match export {
+            Ok(export) => {
+                let peer = self.name.clone();
+                self.rib.input(rib_out::Input::Up { peer, export, enhanced_refresh });
+            }
+            Err(why) => self.tell(What::Silent(why.to_string())),
+        }
+    }
+
+    fn tell(&self, what: What) {
+        // Nobody listens any more when the process ends.
+        let _unheard = self.events.send(Event { peer: self.name.clone(), what });
+    }
+}
+
+/// The next thing that happens to one of the links; never, when there is none.
+async fn wait(links: &mut BTreeMap<ConnectionId, Link>, peer: &Peer) -> (ConnectionId, Happened) {
+    if links.is_empty() {
+        return std::future::pending().await;
+    }
+    let waits = links.iter_mut().map(|(id, link)| {
+        let (id, unsent) = (*id, peer.transmit(*id).next().is_some());
+        async move { (id, link.wait(unsent).await) }.boxed()
+    });
+    select_all(waits).await.0
+}

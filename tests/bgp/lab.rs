@@ -1,0 +1,225 @@
+//! A speaker and a router on a cable.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU8,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use metal_bgp::{
+    peer::{PeerAs, Settings, Stop},
+    rib_out::{Audience, Route},
+    wire::{Families, Family},
+};
+use metal_bgp_io::{Neighbor, Sessions};
+use metal_net::{
+    Namespace,
+    tcp::{Dial, Options, Ttl},
+};
+use metal_tests::wait::{ensure, wait_for};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+
+/// Whatever is waited for comes before this, or the test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) const SPEAKER_AS: u32 = 64_512;
+pub(crate) const ROUTER_AS: u32 = 64_513;
+
+/// The addresses of the speaker and of the router.
+pub(crate) const SPEAKER: [&str; 2] = ["10.99.0.10", "2001:db8:99::10"];
+pub(crate) const ROUTER: [&str; 2] = ["10.99.0.1", "2001:db8:99::1"];
+
+/// Two hosts on a cable.
+pub(crate) struct Lab {
+    speaker: Arc<Namespace>,
+    pub(crate) router: Namespace,
+    directory: TempDir,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let namespace = || {
+            let namespace = Namespace::new().expect("a network namespace: run these tests as root");
+            for scope in ["all", "default"] {
+                // Addresses are usable at once.
+                namespace.set_sysctl(&format!("ipv6/conf/{scope}/accept_dad"), "0").expect("a setting");
+            }
+            namespace
+        };
+        let (speaker, router) = (namespace(), namespace());
+        let (near, far) = (speaker.network().expect("netlink"), router.network().expect("netlink"));
+        near.add_veth("eth0", &router, "eth0").expect("a veth pair");
+        for (network, [v4, v6]) in [(near, SPEAKER), (far, ROUTER)] {
+            network.set_up("lo").expect("up");
+            network.set_up("eth0").expect("up");
+            for address in [format!("{v4}/24"), format!("{v6}/64")] {
+                network.add_address("eth0", address.parse().expect("an address")).expect("added");
+            }
+        }
+        Self {
+            speaker: speaker.into(),
+            router,
+            directory: TempDir::with_prefix("metal-bgp-").expect("a directory"),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A speaker without peers.
+    pub(crate) fn speaker(&self) -> Speaker {
+        let (commands, mut receiver) = mpsc::unbounded_channel::<Command>();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (ended, end) = oneshot::channel();
+        let heard = said.clone();
+        let run = move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let (mut sessions, mut events) = Sessions::start(1);
+                loop {
+                    tokio::select! {
+                        command = receiver.recv() => match command {
+                            Some(command) => command(&mut sessions),
+                            None => break,
+                        },
+                        Some(event) = events.recv() => {
+                            heard.lock().expect("no panic").push(event.what.to_string());
+                        }
+                    }
+                }
+                sessions.stop(Stop::Shutdown("the test is over".into())).await;
+            });
+            let _nobody_waits = ended.send(());
+        };
+        // A thread of its own stays in the namespace for as long as the speaker lives.
+        let namespace = self.speaker.clone();
+        thread::spawn(move || namespace.within(run).expect("a thread in the namespace"));
+        Speaker { commands: Some(commands), said, end: Some(end) }
+    }
+}
+
+type Command = Box<dyn FnOnce(&mut Sessions) + Send>;
+
+/// A speaker that runs. It says goodbye when it is dropped.
+pub(crate) struct Speaker {
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    said: Arc<Mutex<Vec<String>>>,
+    end: Option<oneshot::Receiver<()>>,
+}
+
+impl Speaker {
+    pub(crate) fn tell(&self, command: impl FnOnce(&mut Sessions) + Send + 'static) {
+        let commands = self.commands.as_ref().expect("it runs");
+        assert!(commands.send(Box::new(command)).is_ok(), "the speaker has ended");
+    }
+
+    /// A session with the router, for these families, over this one.
+    pub(crate) fn peer(&self, over: Over, families: Families, edit: impl FnOnce(&mut Neighbor)) {
+        let settings = Settings {
+            hold_time: 9,
+            families,
+            retry_limit: Duration::from_secs(1),
+            ..Settings::new(SPEAKER_AS, PeerAs::Is(ROUTER_AS), [10, 99, 0, 10].into())
+        };
+        self.peer_with(over, settings, edit);
+    }
+
+    pub(crate) fn peer_with(&self, over: Over, settings: Settings, edit: impl FnOnce(&mut Neighbor)) {
+        let router: IpAddr = ROUTER[over as usize].parse().expect("an address");
+        let mut dial = Dial::to(SocketAddr::new(router, 179));
+        dial.options = Options { ttl: Ttl::Multihop(NonZeroU8::MIN), ..Options::default() };
+        let mut neighbor = Neighbor::new(dial, settings.check().unwrap_or_else(|error| panic!("{error}")));
+        neighbor.next_hops =
+            (Some(SPEAKER[0].parse().expect("an address")), Some(SPEAKER[1].parse().expect("an address")));
+        edit(&mut neighbor);
+        self.tell(move |sessions| sessions.set_peer("router", neighbor));
+    }
+
+    pub(crate) fn announce(&self, prefixes: impl IntoIterator<Item = IpNet>, route: &Route) {
+        let (prefixes, route): (Vec<_>, _) = (prefixes.into_iter().collect(), route.clone());
+        self.tell(move |sessions| {
+            for prefix in prefixes {
+                sessions.set_route(&Audience::All, prefix, Some(&route));
+            }
+        });
+    }
+
+    pub(crate) fn withdraw(&self, prefixes: impl IntoIterator<Item = IpNet>) {
+        let prefixes: Vec<_> = prefixes.into_iter().collect();
+        self.tell(move |sessions| {
+            for prefix in prefixes {
+                sessions.set_route(&Audience::All, prefix, None);
+            }
+        });
+    }
+
+    /// What has been said of the sessions so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().expect("no panic").clone()
+    }
+
+    #[track_caller]
+    pub(crate) fn await_said(&self, part: &str) -> String {
+        wait_for(&format!("the speaker to say {part:?}"), DEADLINE, || {
+            let said = self.said();
+            let found = said.iter().find(|line| line.contains(part)).cloned();
+            found.ok_or_else(|| format!("{said:#?}"))
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn await_established(&self) {
+        self.await_said("session established");
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        let Some(mut end) = self.end.take() else { return };
+        if !thread::panicking() {
+            wait_for("the speaker to end", DEADLINE, || {
+                ensure(end.try_recv().is_ok(), || "it still runs".to_owned())
+            });
+        }
+    }
+}
+
+/// Over which family the connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    V4 = 0,
+    V6 = 1,
+}
+
+/// One or both of the families.
+pub(crate) fn v4() -> Families {
+    Families::NONE.with(Family::IPV4_UNICAST)
+}
+
+pub(crate) fn v6() -> Families {
+    Families::NONE.with(Family::IPV6_UNICAST)
+}
+
+pub(crate) fn both() -> Families {
+    v4().with(Family::IPV6_UNICAST)
+}
+
+pub(crate) fn net(text: &str) -> IpNet {
+    text.parse().expect("a prefix")
+}
+
+/// So many host routes.
+pub(crate) fn many(count: u32) -> impl Iterator<Item = IpNet> {
+    (0..count).map(|number| {
+        let address = std::net::Ipv4Addr::from_bits(0xc612_0000 + number);
+        IpNet::new(address.into(), 32).expect("a prefix")
+    })
+}
