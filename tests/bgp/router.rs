@@ -240,7 +240,7 @@ impl Kind {
                 )
             }
             Self::Frr => {
-                let each = |line: &dyn Fn(&str) -> String| SPEAKER.map(|speaker| line(speaker)).concat();
+                let each = |line: &dyn Fn(&str) -> String| SPEAKER.map(line).concat();
                 let peers = each(&|peer| {
                     let password = password
                         .map(|word| format!(" neighbor {peer} password {word}\n"))
