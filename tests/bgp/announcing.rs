@@ -1,7 +1,7 @@
 //! What the router knows after we have told it.
 
 use metal_bgp::{
-    peer::{PeerAs, Settings},
+    peer::{PeerAs, Settings, Stop},
     rib_out::{Route, RouteSettings},
     wire::attribute::{Community, LargeCommunity},
 };
@@ -143,6 +143,21 @@ fn ipv4_with_ipv6_next_hops() {
         speaker.peer_with(Over::V6, settings, |_| {});
         router.await_route("198.51.100.1/32", &["2001:db8:99::10"]);
     }
+}
+
+/// The first session's goodbye must not be the second one's.
+#[test]
+fn a_peer_that_is_removed_and_comes_back_is_told_again() {
+    with_each(|_, lab, router| {
+        let speaker = lab.speaker();
+        speaker.announce(many(100), &Route::default());
+        speaker.peer(Over::V4, v4(), |_| {});
+        router.await_count(false, 100);
+        speaker.tell(|sessions| sessions.remove_peer("router", Stop::Deconfigured));
+        speaker.announce(many(101), &Route::default());
+        speaker.peer(Over::V4, v4(), |_| {});
+        router.await_count(false, 101);
+    });
 }
 
 #[test]

@@ -10,16 +10,13 @@ use metal_bgp::{
 };
 use metal_core::Machine;
 use metal_net::tcp::Connection;
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     clock::Clock,
     event::{Event, What},
     link::{Happened, Link, Taken, transport},
-    rib::{Name, Rib},
+    rib::{Name, Rib, Seat},
     sessions::Neighbor,
 };
 
@@ -35,12 +32,11 @@ pub(crate) enum Order {
 }
 
 pub(crate) struct Task {
-    pub(crate) name: Name,
+    seat: Seat,
     pub(crate) neighbor: Neighbor,
     pub(crate) peer: Peer,
     pub(crate) clock: Clock,
     pub(crate) rib: Arc<Rib>,
-    pub(crate) woken: Arc<Notify>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     links: BTreeMap<ConnectionId, Link>,
     accepted: u64,
@@ -50,7 +46,7 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn new(
-        name: Name,
+        name: &Name,
         neighbor: Neighbor,
         seed: u64,
         clock: Clock,
@@ -58,9 +54,9 @@ impl Task {
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let peer = Peer::new(neighbor.config.clone(), seed);
-        let woken = rib.waker(&name);
+        let seat = rib.take_seat(name);
         let (links, closing) = (BTreeMap::new(), JoinSet::new());
-        Self { name, neighbor, peer, clock, rib, woken, events, links, accepted: 0, closing }
+        Self { seat, neighbor, peer, clock, rib, events, links, accepted: 0, closing }
     }
 
     /// Until the order to stop, or until nobody is left to give one.
@@ -82,14 +78,14 @@ impl Task {
                         break;
                     }
                 },
-                () = self.woken.notified() => {}
+                () = self.seat.woken() => {}
                 (id, happened) = wait(&mut self.links, &self.peer) => self.on_link(id, happened),
                 Some(_closed) = self.closing.join_next() => {}
                 () = self.clock.until(deadline) => {}
             }
         }
         self.act();
-        self.rib.forget(&self.name);
+        self.rib.leave_seat(&self.seat);
         while self.closing.join_next().await.is_some() {}
     }
 
@@ -143,7 +139,7 @@ impl Task {
                 self.perform(output);
             }
             while let Some(session) = self.peer.wants_updates()
-                && let Some(update) = self.rib.next_update(&self.name)
+                && let Some(update) = self.rib.next_update(&self.seat)
             {
                 self.peer.handle_input(self.clock.now(), Input::Updates(session, update));
             }
@@ -187,11 +183,13 @@ impl Task {
             }
             Output::Established(negotiated) => self.establish(negotiated),
             Output::RouteRefresh { family, .. } => {
-                self.rib.input(rib_out::Input::Refresh { peer: &self.name, family });
+                let peer = self.seat.name();
+                self.rib.input_from(&self.seat, rib_out::Input::Refresh { peer, family });
             }
             Output::Ended(ending) => {
                 if ending.session.is_some() {
-                    self.rib.input(rib_out::Input::Down { peer: &self.name });
+                    let peer = self.seat.name();
+                    self.rib.input_from(&self.seat, rib_out::Input::Down { peer });
                 }
                 self.tell(What::Ended(ending));
             }
@@ -216,8 +214,8 @@ impl Task {
         self.tell(What::Established { negotiated, local, remote });
         match export {
             Ok(export) => {
-                let peer = self.name.clone();
-                self.rib.input(rib_out::Input::Up { peer, export, enhanced_refresh });
+                let peer = self.seat.name().clone();
+                self.rib.input_from(&self.seat, rib_out::Input::Up { peer, export, enhanced_refresh });
             }
             Err(why) => self.tell(What::Silent(why.to_string())),
         }
@@ -225,7 +223,7 @@ impl Task {
 
     fn tell(&self, what: What) {
         // Nobody listens any more when the process ends.
-        let _unheard = self.events.send(Event { peer: self.name.clone(), what });
+        let _unheard = self.events.send(Event { peer: self.seat.name().clone(), what });
     }
 }
 

@@ -14,52 +14,95 @@ use crate::clock::Clock;
 /// A peer, by its name.
 pub(crate) type Name = Arc<str>;
 
-/// The machine, and how its peers are woken. Locked for the time of one call only.
+/// The machine, and who has a seat at it. Locked for the time of one call only.
 #[derive(Debug)]
 pub(crate) struct Rib {
     clock: Clock,
-    machine: Mutex<RibOut<Name>>,
-    wakers: Mutex<BTreeMap<Name, Arc<Notify>>>,
+    state: Mutex<State>,
     /// Something has been put in.
     changed: Notify,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    machine: RibOut<Name>,
+    seats: BTreeMap<Name, Arc<Notify>>,
+}
+
+/// A peer's place. Who takes a seat of the same name later has it alone: the task of a peer that was removed may still
+/// be saying goodbye while the same one is configured again.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    name: Name,
+    woken: Arc<Notify>,
+}
+
+impl Seat {
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Waits until there may be something to say.
+    pub(crate) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+}
+
 impl Rib {
     pub(crate) fn new(clock: Clock) -> Self {
-        let machine = Mutex::new(RibOut::new());
-        Self { clock, machine, wakers: Mutex::default(), changed: Notify::new() }
+        Self { clock, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// How a peer is told that there is something for it.
-    pub(crate) fn waker(&self, name: &Name) -> Arc<Notify> {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        wakers.entry(name.clone()).or_default().clone()
+    /// A seat for a peer. Whoever had it has no session any more, as far as this is concerned.
+    pub(crate) fn take_seat(&self, name: &Name) -> Seat {
+        let woken = Arc::new(Notify::new());
+        let mut state = self.lock();
+        state.machine.handle_input(self.clock.now(), Input::Down { peer: name });
+        state.seats.insert(name.clone(), woken.clone());
+        Seat { name: name.clone(), woken }
     }
 
-    pub(crate) fn forget(&self, name: &Name) {
-        self.input(Input::Down { peer: name });
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// The peer is gone.
+    pub(crate) fn leave_seat(&self, seat: &Seat) {
+        self.input_from(seat, Input::Down { peer: &seat.name });
+        let mut state = self.lock();
+        if state.is_taken_by(seat) {
+            state.seats.remove(&seat.name);
+        }
     }
 
+    /// For all peers.
     pub(crate) fn input(&self, input: Input<'_, Name>) {
-        self.machine().handle_input(self.clock.now(), input);
+        self.lock().machine.handle_input(self.clock.now(), input);
         self.changed.notify_one();
     }
 
+    /// Of one peer.
+    pub(crate) fn input_from(&self, seat: &Seat, input: Input<'_, Name>) {
+        let mut state = self.lock();
+        if state.is_taken_by(seat) {
+            state.machine.handle_input(self.clock.now(), input);
+            self.changed.notify_one();
+        }
+    }
+
     /// The next message to a peer.
-    pub(crate) fn next_update(&self, name: &Name) -> Option<Arc<[u8]>> {
-        self.machine().next_update(self.clock.now(), name)
+    pub(crate) fn next_update(&self, seat: &Seat) -> Option<Arc<[u8]>> {
+        let mut state = self.lock();
+        if !state.is_taken_by(seat) {
+            return None;
+        }
+        state.machine.next_update(self.clock.now(), &seat.name)
     }
 
     /// Wakes peers when there is something for them, for ever.
     pub(crate) async fn run(&self) {
         loop {
             let deadline = {
-                let mut machine = self.machine();
-                let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+                let State { machine, seats } = &mut *self.lock();
                 while let Some(name) = machine.poll_output(self.clock.now()) {
-                    if let Some(waker) = wakers.get(&name) {
-                        waker.notify_one();
+                    if let Some(woken) = seats.get(&name) {
+                        woken.notify_one();
                     }
                 }
                 machine.poll_timeout()
@@ -72,7 +115,13 @@ impl Rib {
     }
 
     /// A panic while it was locked is the end of the process anyway, or of a test.
-    fn machine(&self) -> MutexGuard<'_, RibOut<Name>> {
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_taken_by(&self, seat: &Seat) -> bool {
+        self.seats.get(&seat.name).is_some_and(|woken| Arc::ptr_eq(woken, &seat.woken))
     }
 }

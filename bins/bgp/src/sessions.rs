@@ -96,7 +96,7 @@ impl Sessions {
                 let (orders, receiver) = mpsc::unbounded_channel();
                 self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let (seed, rib, events) = (self.seed, self.rib.clone(), self.events.clone());
-                let task = Task::new(name.clone(), neighbor.clone(), seed, self.clock, rib, events);
+                let task = Task::new(&name, neighbor.clone(), seed, self.clock, rib, events);
                 let task = tokio::spawn(task.run(receiver));
                 self.peers.insert(name.clone(), Running { orders: orders.clone(), task });
                 orders
