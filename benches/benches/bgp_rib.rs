@@ -1,10 +1,10 @@
 //! What is announced to whom: one change among many routes, the first dump, and many peers that are told the same.
 
-use std::{collections::BTreeSet, env, fs, hint::black_box, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, env, hint::black_box, net::IpAddr, sync::Arc, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use ipnet::IpNet;
-use metal_benches::cpu_time::CpuTime;
+use metal_benches::{cpu_time::CpuTime, memory::resident};
 use metal_bgp::{
     rib_out::{Audience, Export, Input, RibOut, Route, RouteSettings},
     wire::{Families, Family, Session, attribute::NextHop},
@@ -214,13 +214,6 @@ fn memory() {
     let each = resident().saturating_sub(before) / 1_000_000;
     println!("bgp_rib/memory: the same after a peer has been told them, with the messages: {each} bytes");
     drop(black_box(rib));
-}
-
-/// The resident bytes of this process.
-fn resident() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").expect("procfs");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages");
-    pages * 4096
 }
 
 criterion_group! {

@@ -1,9 +1,9 @@
 //! Allocating and releasing addresses of pools of which many are in use, and what that takes in memory.
 
-use std::{collections::HashMap, env, fs, hint::black_box, net::IpAddr};
+use std::{collections::HashMap, env, hint::black_box, net::IpAddr};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group};
-use metal_benches::cpu_time::CpuTime;
+use metal_benches::{cpu_time::CpuTime, memory::resident};
 use metal_core::{
     config::Pool,
     ipam::{Demand, Ipam},
@@ -290,13 +290,6 @@ fn memory() {
         }
         report(what, ipam, before);
     }
-}
-
-/// The resident bytes of this process.
-fn resident() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").expect("procfs");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages");
-    pages * 4096
 }
 
 criterion_group! {

@@ -2,3 +2,4 @@
 
 pub mod bgp_traffic;
 pub mod cpu_time;
+pub mod memory;
