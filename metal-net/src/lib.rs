@@ -10,7 +10,7 @@
 //! * [`tcp`]: connections and listeners for BGP, with passwords, hop limits and devices.
 //! * [`router_discovery`]: the link-local addresses of routers on an interface, and one's own told to them
 //!   ([`RouterDiscovery`]).
-//! * [`clock`]: a clock that counts suspension.
+//! * [`clock`]: the clock of a process, and one that counts suspension.
 //! * [`priority`]: which thread goes first.
 //! * [`isolation`], [`namespace`], [`network`], [`process`]: a LAN of network namespaces on one host, for the lab and
 //!   for tests ([`isolate`], [`Namespace`], [`Network`], [`Child`]).

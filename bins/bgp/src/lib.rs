@@ -21,7 +21,6 @@
 //! # }
 //! ```
 
-mod clock;
 mod doors;
 mod event;
 mod link;

@@ -9,11 +9,10 @@ use metal_bgp::{
     wire::attribute::NextHop,
 };
 use metal_core::Machine;
-use metal_net::tcp::Connection;
+use metal_net::{clock::Clock, tcp::Connection};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    clock::Clock,
     event::{Event, What},
     link::{Happened, Link, Taken, transport},
     rib::{Name, Rib, Seat},

@@ -9,7 +9,7 @@ use metal_bgp::rib_out::{Input, RibOut};
 use metal_core::Machine;
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
+use metal_net::clock::Clock;
 
 /// A peer, by its name.
 pub(crate) type Name = Arc<str>;

@@ -11,11 +11,10 @@ use metal_bgp::{
     peer::{Config, Mode, Stop},
     rib_out::{Audience, Input, Route},
 };
-use metal_net::tcp::Dial;
+use metal_net::{clock::Clock, tcp::Dial};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    clock::Clock,
     doors::{Door, Expected},
     event::Event,
     peer::{Order, Task},

@@ -3,7 +3,6 @@
 //! Nothing in here decides anything about addresses.
 
 mod args;
-mod clock;
 mod http;
 mod logs;
 mod metrics;
@@ -11,8 +10,8 @@ mod signals;
 mod source;
 
 pub use args::Common;
-pub use clock::Clock;
 pub use http::{Readiness, serve};
+pub use metal_net::clock::Clock;
 pub use metrics::{ClientMetrics, register};
 pub use signals::terminated;
 
