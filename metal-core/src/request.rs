@@ -218,14 +218,16 @@ fn wanted(field: &'static str, text: &str) -> Result<Wanted, RequestError> {
 
 /// Reads one or two octets.
 fn host_v4(text: &str) -> Option<HostPart> {
-    let (mut bits, mut width) = (0, 0);
-    for octet in text.split('.') {
+    let octet = |text: &str| {
         // `u8::from_str` would take "+1" as well.
-        let octet = Some(octet).filter(|octet| octet.bytes().all(|byte| byte.is_ascii_digit()))?;
-        bits = bits << 8 | u64::from(octet.parse::<u8>().ok()?);
-        width += 8;
-    }
-    (width <= 16).then_some(HostPart { family: Family::V4, bits, width })
+        let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u8>().ok()
+    };
+    let (bits, width) = match text.split_once('.') {
+        None => (u64::from(octet(text)?), 8),
+        Some((high, low)) => (u64::from(u16::from_be_bytes([octet(high)?, octet(low)?])), 16),
+    };
+    Some(HostPart { family: Family::V4, bits, width })
 }
 
 #[cfg(test)]
@@ -265,6 +267,14 @@ mod tests {
         }
         assert_eq!(host(".1.10"), HostPart { family: Family::V4, bits: 0x10a, width: 16 });
         assert_eq!(parse("0:0:0:1::1").unwrap(), [Wanted::Address("0:0:0:1::1".parse().unwrap())]);
+    }
+
+    #[test]
+    fn as_many_octets_as_overflow_a_width_are_no_address() {
+        for octets in [3, 31, 32, 33, 34, 64] {
+            let text = ".1".repeat(octets);
+            assert!(matches!(parse(&text), Err(RequestError::NotAnAddress { .. })), "{octets} octets");
+        }
     }
 
     #[test]
