@@ -41,7 +41,10 @@ impl Snapshot {
     }
 
     /// The advertisements that are applied to a pool.
-    pub fn advertisements_for(&self, pool: &PoolName) -> impl Iterator<Item = &Arc<Advertisement>> {
+    pub fn advertisements_for<'a>(
+        &'a self,
+        pool: &PoolName,
+    ) -> impl Iterator<Item = &'a Arc<Advertisement>> + use<'a> {
         self.by_pool.get(pool).into_iter().flat_map(BTreeMap::values)
     }
 

@@ -1,6 +1,6 @@
 //! What was decided, as keyed upserts: only what is not as before is told.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::net::IpAddr;
 
 use super::{Announcement, Peers};
@@ -33,7 +33,7 @@ pub enum Upsert {
     /// A peer of this node.
     Peer(PeerName, Option<Arc<Peer>>),
     /// An announcement.
-    Route(RouteKey, Option<Announcement>),
+    Route(RouteKey, Option<Box<Announcement>>),
 }
 
 impl Table {
@@ -55,7 +55,7 @@ impl Table {
         let after: BTreeMap<_, _> = announcements.into_iter().map(|entry| (key(&entry), entry)).collect();
         let upsert = |(address, source): &(IpAddr, Source), route: Option<&Announcement>| {
             let key = RouteKey { service: service.clone(), address: *address, source: source.clone() };
-            Upsert::Route(key, route.cloned())
+            Upsert::Route(key, route.cloned().map(Box::new))
         };
         let new = after.iter().filter(|(key, entry)| before.get(*key) != Some(*entry));
         let gone = before.keys().filter(|key| !after.contains_key(*key));
