@@ -7,7 +7,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::selector::Selector;
+use crate::selector::{Labels, Selector};
 
 fn reference(kind: &'static str, name: &str) -> ObjectRef {
     ObjectRef { kind, namespace: "metallb-system".into(), name: name.into() }
