@@ -59,6 +59,10 @@ name! {
     /// The name of an address pool.
     PoolName
 }
+name! {
+    /// The name of a BGP peer.
+    PeerName
+}
 
 /// A namespaced Kubernetes object, written `namespace/name`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

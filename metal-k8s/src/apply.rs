@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Debug,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,16 +10,19 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1 as core, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp,
+};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use metal_core::{
     config::ObjectRef, controller::Assignment, event::Event, name::ObjectKey, speaker::Status as L2Status,
     view::Version,
 };
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -26,7 +30,7 @@ use crate::{
     claims,
     crd::{ConfigurationState, ServiceL2Status},
     fence::Fence,
-    parse::{L2_ADVERTISEMENT, POOL, RESERVATION},
+    parse::{BFD_PROFILE, BGP_ADVERTISEMENT, BGP_PEER, COMMUNITY, L2_ADVERTISEMENT, POOL, RESERVATION},
     raw,
     seen::Seen,
     sink::{ConfigStatus, Done, Failure, Job, NodeState},
@@ -188,32 +192,33 @@ impl ClusterWriter {
         if status::same_config_status(&wanted, &there) {
             return Ok(Done::Unchanged);
         }
-        let patch = json!({
-            "apiVersion": "metallb.io/v1beta1",
-            "kind": object.kind,
-            "metadata": {"name": &*object.name, "namespace": &*object.namespace},
-            "status": wanted,
-        });
-        let (patch, params) = (Patch::Apply(&patch), self.params());
-        let (client, namespace) = (self.client.clone(), &*object.namespace);
         self.may_write()?;
         match object.kind {
-            POOL => {
-                let api: Api<raw::Pool> = Api::namespaced(client, namespace);
-                api.patch_status(&object.name, &params, &patch).await?;
-            }
-            L2_ADVERTISEMENT => {
-                let api: Api<raw::L2Advertisement> = Api::namespaced(client, namespace);
-                api.patch_status(&object.name, &params, &patch).await?;
-            }
-            RESERVATION => {
-                let api: Api<raw::Reservation> = Api::namespaced(client, namespace);
-                api.patch_status(&object.name, &params, &patch).await?;
-            }
+            POOL => self.config_status::<raw::Pool>(object, &wanted).await?,
+            L2_ADVERTISEMENT => self.config_status::<raw::L2Advertisement>(object, &wanted).await?,
+            RESERVATION => self.config_status::<raw::Reservation>(object, &wanted).await?,
+            BGP_PEER => self.config_status::<raw::BgpPeer>(object, &wanted).await?,
+            BGP_ADVERTISEMENT => self.config_status::<raw::BgpAdvertisement>(object, &wanted).await?,
+            COMMUNITY => self.config_status::<raw::Community>(object, &wanted).await?,
+            BFD_PROFILE => self.config_status::<raw::BfdProfile>(object, &wanted).await?,
             _ => return Ok(Done::Unchanged),
         }
         self.seen.wrote_config(object, wanted);
         Ok(Done::Written)
+    }
+
+    async fn config_status<K>(&self, object: &ObjectRef, status: &Value) -> kube::Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let patch = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": object.kind,
+            "metadata": {"name": &*object.name, "namespace": &*object.namespace},
+            "status": status,
+        });
+        let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace);
+        api.patch_status(&object.name, &self.params(), &Patch::Apply(&patch)).await.map(drop)
     }
 
     async fn node(&self, state: &NodeState) -> kube::Result<()> {

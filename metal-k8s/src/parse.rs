@@ -1,5 +1,7 @@
 //! Configuration objects, from the API's types to the values that are judged.
 
+mod bgp;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use metal_core::{
     config::{
@@ -11,6 +13,11 @@ use metal_core::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+
+pub(crate) use bgp::{
+    BFD_PROFILE, BGP_ADVERTISEMENT, BGP_PEER, COMMUNITY, bfd_profile, bfd_profile_value, bgp_advertisement,
+    bgp_advertisement_value, bgp_peer, bgp_peer_value, community, community_value,
+};
 
 use crate::{crd, status, view};
 
@@ -61,9 +68,12 @@ pub(crate) fn reservation_value(spec: Value) -> Spec {
 
 /// Reads the `spec` of an `L2Advertisement`.
 pub(crate) fn l2_advertisement_value(spec: Value) -> Spec {
-    // All its fields are optional, and so is the whole.
-    let spec = if spec.is_null() { Value::Object(serde_json::Map::new()) } else { spec };
-    decode(spec, l2_advertisement)
+    decode(or_empty(spec), l2_advertisement)
+}
+
+/// Where all fields are optional, so is the whole.
+fn or_empty(spec: Value) -> Value {
+    if spec.is_null() { Value::Object(serde_json::Map::new()) } else { spec }
 }
 
 fn decode<T: DeserializeOwned>(spec: Value, convert: fn(T) -> Spec) -> Spec {

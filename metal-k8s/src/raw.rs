@@ -306,6 +306,9 @@ macro_rules! resource {
     };
 }
 
+mod bgp;
+pub(crate) use bgp::{BfdProfile, BgpAdvertisement, BgpPeer, Community};
+
 resource!(Service, NamespaceResourceScope, "", "v1", "Service", "services");
 resource!(Applied, NamespaceResourceScope, "", "v1", "Service", "services");
 resource!(Namespace, ClusterResourceScope, "", "v1", "Namespace", "namespaces");

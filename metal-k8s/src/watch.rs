@@ -49,7 +49,11 @@ pub(crate) fn start(client: &Client, options: &Options, seen: &Seen, changes: &m
     let mut watches = watches
         .with::<raw::Service>(Api::all(client.clone()), all.clone())
         .with::<raw::Pool>(Api::namespaced(client.clone(), namespace), all.clone())
-        .with::<raw::L2Advertisement>(Api::namespaced(client.clone(), namespace), all.clone());
+        .with::<raw::L2Advertisement>(Api::namespaced(client.clone(), namespace), all.clone())
+        .with::<raw::BgpPeer>(Api::namespaced(client.clone(), namespace), all.clone())
+        .with::<raw::BgpAdvertisement>(Api::namespaced(client.clone(), namespace), all.clone())
+        .with::<raw::Community>(Api::namespaced(client.clone(), namespace), all.clone())
+        .with::<raw::BfdProfile>(Api::namespaced(client.clone(), namespace), all.clone());
     for name in legacy::NAMES {
         let one = all.clone().fields(&format!("metadata.name={name}"));
         watches = watches.with::<raw::ConfigMap>(Api::namespaced(client.clone(), namespace), one);

@@ -57,6 +57,12 @@ pub(super) fn selector(field: &str, selector: &Selector, refusals: &mut Vec<Refu
     }
 }
 
+/// Whether two lists have the same selectors, in whatever order.
+pub(super) fn same_selectors(one: &[Selector], other: &[Selector]) -> bool {
+    let set = |list: &[Selector]| list.iter().map(normal).collect::<BTreeSet<_>>();
+    set(one) == set(other)
+}
+
 /// The selector with its parts in order, so that equal ones compare equal.
 fn normal(selector: &Selector) -> Selector {
     let mut selector = selector.clone();

@@ -10,11 +10,14 @@
 //!   itself once its obstacle is gone.
 //! - The same holds for reservations that have addresses in common.
 //! - A pool of a ConfigMap gives way to an `IPAddressPool` of the same name.
+//! - What is about BGP follows the same rules ([`bgp`]).
 
 mod advertisement;
+pub mod bgp;
 mod check;
 mod duration;
 mod interfaces;
+mod legacy;
 mod object;
 mod pool;
 mod reservation;
@@ -36,15 +39,19 @@ pub use advertisement::{L2Advertisement, ReceiveMode};
 pub use duration::{DurationError, parse_duration};
 pub use interfaces::{Interfaces, PatternError};
 pub use object::{
-    Held, L2AdvertisementSpec, LegacyPool, Object, ObjectRef, ObjectStatus, PoolSpec, PreferredNode, Refusal,
-    ReservationSpec, ServiceAllocationSpec, Spec,
+    Held, L2AdvertisementSpec, Legacy, LegacyPool, Object, ObjectRef, ObjectStatus, PoolSpec, PreferredNode,
+    Refusal, ReservationSpec, ServiceAllocationSpec, Spec,
 };
 pub use pool::{Allocation, Pool, SharingPolicy};
 pub use reservation::Reservation;
 pub use snapshot::Snapshot;
 
-use crate::{name::PoolName, selector::Labels, view::Created};
+use crate::{
+    name::{PeerName, PoolName},
+    view::Created,
+};
 use check::refusal;
+use legacy::Protocol;
 use reservation::Reservations;
 
 /// The configuration objects, judged.
@@ -61,11 +68,14 @@ pub struct Configuration {
     /// Candidates that are not in force as they want to be, oldest first.
     contenders: BTreeSet<(Created, Slot)>,
     reservations: Reservations,
+    bgp: bgp::Objects,
     snapshot: Snapshot,
     touched: BTreeSet<ObjectRef>,
     changed: BTreeSet<PoolName>,
     advertised: BTreeSet<PoolName>,
     changed_reservations: BTreeSet<ObjectRef>,
+    changed_peers: BTreeSet<PeerName>,
+    advertised_by_bgp: BTreeSet<PoolName>,
 }
 
 /// What has changed since the last look.
@@ -80,6 +90,10 @@ pub struct Changes {
     pub advertised: BTreeSet<PoolName>,
     /// Reservations that came, changed or went.
     pub reservations: BTreeSet<ObjectRef>,
+    /// BGP peers that came, changed or went.
+    pub peers: BTreeSet<PeerName>,
+    /// Pools whose advertisements by BGP came, changed or went.
+    pub advertised_by_bgp: BTreeSet<PoolName>,
 }
 
 /// A pool of an object: an `IPAddressPool` has one, a ConfigMap any number.
@@ -96,7 +110,8 @@ struct Judged {
 #[derive(Debug)]
 struct Candidate {
     created: Created,
-    legacy: bool,
+    /// How a ConfigMap has it announced; an object of its own has advertisements for this.
+    legacy: Option<Protocol>,
     /// Leads to the pool's fields.
     path: String,
     /// Its last valid version.
@@ -123,6 +138,7 @@ impl Configuration {
             (true, value) => {
                 self.judge(object, value);
                 self.settle(None);
+                self.settle_bgp(None);
             }
         }
     }
@@ -142,6 +158,7 @@ impl Configuration {
         // What was in force before a restart comes before what is older.
         self.settle(Some(&accepted));
         self.settle(None);
+        self.settle_bgp(Some(&accepted));
     }
 
     /// What is in force.
@@ -167,13 +184,16 @@ impl Configuration {
             pools: mem::take(&mut self.changed),
             advertised: mem::take(&mut self.advertised),
             reservations: mem::take(&mut self.changed_reservations),
+            peers: mem::take(&mut self.changed_peers),
+            advertised_by_bgp: mem::take(&mut self.advertised_by_bgp),
         }
     }
 
     fn verdict(&self, object: &ObjectRef) -> Vec<Refusal> {
         let Some(judged) = self.objects.get(object) else { return Vec::new() };
         let is_in_force = self.snapshot.has_advertisement(&(object.clone(), None))
-            || self.snapshot.reservation(object).is_some();
+            || self.snapshot.reservation(object).is_some()
+            || self.bgp.has(object);
         let own = judged.refusals.iter().chain(self.reservations.refusals(object));
         let mut verdict: Vec<_> = own.map(|own| kept(own, is_in_force)).collect();
         for pool in &judged.pools {
@@ -181,6 +201,7 @@ impl Configuration {
             let refusals = candidate.refusals.iter().chain(&candidate.obstacle);
             verdict.extend(refusals.map(|refusal| kept(refusal, candidate.in_force.is_some())));
         }
+        verdict.extend(self.bgp.refusals(object));
         verdict
     }
 
@@ -191,6 +212,7 @@ impl Configuration {
             self.keep_only(&object, &BTreeSet::new());
             self.advertise(&(object.clone(), None), None);
             self.drop_reservation(&object);
+            self.bgp.forget(&object);
             self.objects.remove(&object);
             return;
         };
@@ -203,44 +225,18 @@ impl Configuration {
                 let name = PoolName::from(&*object.name);
                 self.keep_only(&object, &BTreeSet::from([name.clone()]));
                 let pool = pool::judge(name.clone(), labels, &spec, "spec.");
-                self.stand((name, object), created, false, "spec.".into(), pool);
+                self.stand((name, object), created, None, "spec.".into(), pool);
             }
             Spec::L2Advertisement(spec) => match advertisement::judge(&object, spec) {
                 Ok(advertisement) => self.advertise(&(object, None), Some(Arc::new(advertisement))),
                 Err(refusals) => judged.refusals = refusals,
             },
             Spec::Reservation(spec) => self.judge_reservation(&object, created, spec),
-            Spec::Legacy(pools) => self.judge_legacy(&object, created, pools),
-        }
-    }
-
-    fn judge_legacy(&mut self, object: &ObjectRef, created: Created, pools: Vec<LegacyPool>) {
-        let mut names = BTreeSet::new();
-        let mut refusals = Vec::new();
-        for (index, entry) in pools.into_iter().enumerate() {
-            let path = format!("address-pools[{index}].");
-            let name = PoolName::from(entry.name);
-            if name.as_str().is_empty() {
-                refusals.push(refusal(format!("{path}name"), "is empty: a pool needs a name"));
-                continue;
-            }
-            if !names.insert(name.clone()) {
-                let message = format!("there are two pools {name} in this ConfigMap: rename one");
-                refusals.push(refusal(format!("{path}name"), message));
-                continue;
-            }
-            let pool = match entry.protocol.as_str() {
-                "layer2" => pool::judge(name.clone(), Labels::new(), &entry.spec, &path),
-                other => {
-                    let message = format!("{other:?} is not supported yet: only layer2 is");
-                    Err(vec![refusal(format!("{path}protocol"), message)])
-                }
-            };
-            self.stand((name, object.clone()), created, true, path, pool);
-        }
-        self.keep_only(object, &names);
-        if let Some(judged) = self.objects.get_mut(object) {
-            judged.refusals = refusals;
+            Spec::BgpPeer(spec) => self.bgp.judge_peer(&object, created, *spec),
+            Spec::BgpAdvertisement(spec) => self.bgp.judge_advertisement(&object, created, *spec),
+            Spec::Community(spec) => self.bgp.judge_community(&object, created, &spec),
+            Spec::BfdProfile(spec) => self.bgp.judge_profile(&object, created, &spec),
+            Spec::Legacy(legacy) => self.judge_legacy(&object, created, legacy),
         }
     }
 
@@ -249,7 +245,7 @@ impl Configuration {
         &mut self,
         slot: Slot,
         created: Created,
-        legacy: bool,
+        legacy: Option<Protocol>,
         path: String,
         pool: Result<Pool, Vec<Refusal>>,
     ) {
@@ -266,15 +262,19 @@ impl Configuration {
             obstacle: None,
         });
         self.contenders.remove(&(candidate.created, slot.clone()));
-        (candidate.created, candidate.path) = (created, path);
+        (candidate.created, candidate.path, candidate.legacy) = (created, path, legacy);
         match pool {
             Ok(pool) => (candidate.wanted, candidate.refusals) = (Some(Arc::new(pool)), Vec::new()),
             Err(refusals) => candidate.refusals = refusals,
         }
+        let is_in_force = candidate.in_force.is_some();
         if candidate.wanted == candidate.in_force {
             candidate.obstacle = None;
         } else {
-            self.contenders.insert((created, slot));
+            self.contenders.insert((created, slot.clone()));
+        }
+        if is_in_force {
+            self.advertise_legacy(&slot, legacy);
         }
     }
 
@@ -295,6 +295,10 @@ impl Configuration {
     /// Puts in force whatever can be, oldest first; only what is `among` these, if that is given.
     fn settle(&mut self, among: Option<&BTreeSet<ObjectRef>>) {
         self.settle_reservations(among);
+        self.settle_pools(among);
+    }
+
+    fn settle_pools(&mut self, among: Option<&BTreeSet<ObjectRef>>) {
         'again: loop {
             for (_, slot) in self.contenders.clone() {
                 if among.is_none_or(|among| among.contains(&slot.1)) && self.enforce(&slot) {
@@ -304,6 +308,14 @@ impl Configuration {
             }
             return;
         }
+    }
+
+    /// Puts in force what there is of BGP, by the pools that are in force now.
+    fn settle_bgp(&mut self, accepted: Option<&BTreeSet<ObjectRef>>) {
+        let mut settled = self.bgp.settle(&mut self.snapshot, accepted);
+        self.touched.append(&mut settled.told);
+        self.changed_peers.append(&mut settled.peers);
+        self.advertised_by_bgp.append(&mut settled.advertised);
     }
 
     /// Puts a pool in force if it can be; says whether something else lost its place thereby.
@@ -333,10 +345,8 @@ impl Configuration {
         self.changed.insert(slot.0.clone());
         self.advertised.insert(slot.0.clone());
         self.snapshot.insert_pool(pool, slot.1.clone());
-        if legacy {
-            let advertisement = advertisement::of_pool(slot.1.clone(), slot.0.clone());
-            self.advertise(&(slot.1.clone(), Some(slot.0.clone())), Some(Arc::new(advertisement)));
-        }
+        self.bgp.pools_changed();
+        self.advertise_legacy(slot, legacy);
         freed
     }
 
@@ -345,10 +355,13 @@ impl Configuration {
         let mut displaced = None;
         if let Some(holder) = self.snapshot.object_of(&slot.0).filter(|holder| **holder != slot.1) {
             let holder = (slot.0.clone(), holder.clone());
-            let gives_way = self.candidates.get(&holder).is_some_and(|other| other.legacy);
-            if candidate.legacy || !gives_way {
-                let field =
-                    if candidate.legacy { format!("{}name", candidate.path) } else { "metadata.name".into() };
+            let gives_way = self.candidates.get(&holder).is_some_and(|other| other.legacy.is_some());
+            if candidate.legacy.is_some() || !gives_way {
+                let field = if candidate.legacy.is_some() {
+                    format!("{}name", candidate.path)
+                } else {
+                    "metadata.name".into()
+                };
                 let message = format!("{} defines the pool {} already: rename one of them", holder.1, slot.0);
                 return Err(refusal(field, message));
             }
@@ -377,10 +390,11 @@ impl Configuration {
             return false;
         }
         self.contenders.insert((candidate.created, slot.clone()));
-        if candidate.legacy {
-            self.advertise(&(slot.1.clone(), Some(slot.0.clone())), None);
+        if candidate.legacy.is_some() {
+            self.advertise_legacy(slot, None);
         }
         self.snapshot.remove_pool(&slot.0);
+        self.bgp.pools_changed();
         self.touched.insert(slot.1.clone());
         self.changed.insert(slot.0.clone());
         self.advertised.insert(slot.0.clone());

@@ -1,8 +1,9 @@
 //! Configuration objects as they come in, before they are judged.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{fmt, net::IpAddr};
 
+use super::bgp::{self, AdvertisementSpec, BfdProfileSpec, CommunitySpec, PeerSpec};
 use crate::{
     name::ObjectKey,
     selector::{Labels, Selector},
@@ -68,8 +69,16 @@ pub enum Spec {
     L2Advertisement(L2AdvertisementSpec),
     /// An `IPReservation`.
     Reservation(ReservationSpec),
-    /// The pools of a ConfigMap as MetalLB before 0.13 had it.
-    Legacy(Vec<LegacyPool>),
+    /// A `BGPPeer`.
+    BgpPeer(Box<PeerSpec>),
+    /// A `BGPAdvertisement`.
+    BgpAdvertisement(Box<AdvertisementSpec>),
+    /// A `Community`.
+    Community(CommunitySpec),
+    /// A `BFDProfile`.
+    BfdProfile(BfdProfileSpec),
+    /// A ConfigMap as MetalLB before 0.13 had it.
+    Legacy(Legacy),
     /// An object that could not be decoded, with the reason.
     Unreadable(Refusal),
 }
@@ -153,6 +162,15 @@ pub struct PreferredNode {
     pub preference: Selector,
 }
 
+/// The old ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Legacy {
+    /// `address-pools`.
+    pub pools: Vec<LegacyPool>,
+    /// All that is about BGP.
+    pub bgp: bgp::Legacy,
+}
+
 /// One entry of `address-pools` in the old ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyPool {
@@ -162,6 +180,8 @@ pub struct LegacyPool {
     pub protocol: String,
     /// `addresses`, `auto-assign` and `avoid-buggy-ips`.
     pub spec: PoolSpec,
+    /// `bgp-advertisements`.
+    pub advertisements: Vec<AdvertisementSpec>,
 }
 
 /// Why an object, or a part of it, is not in force.

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, sync::Arc};
 use core::net::IpAddr;
 
-use super::{L2Advertisement, ObjectRef, Pool, Reservation};
+use super::{L2Advertisement, ObjectRef, Pool, Reservation, bgp};
 use crate::{
     name::PoolName,
     net::{AddressRange, RangeMap},
@@ -18,6 +18,7 @@ pub struct Snapshot {
     advertisements: BTreeMap<AdvertisementKey, Arc<L2Advertisement>>,
     reservations: BTreeMap<ObjectRef, Arc<Reservation>>,
     reserved: RangeMap<ObjectRef>,
+    bgp: bgp::Snapshot,
 }
 
 /// An advertisement: of an object of its own, or of one pool in a ConfigMap.
@@ -90,6 +91,17 @@ impl Snapshot {
                 || entry.pools.contains(name)
                 || labels.is_some_and(|labels| entry.selects_pool(name, labels))
         })
+    }
+
+    /// Peers and advertisements of BGP.
+    #[must_use]
+    pub const fn bgp(&self) -> &bgp::Snapshot {
+        &self.bgp
+    }
+
+    /// The place for peers and advertisements of BGP.
+    pub(super) const fn bgp_mut(&mut self) -> &mut bgp::Snapshot {
+        &mut self.bgp
     }
 
     /// Whether this advertisement is in force.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::selector::Selector;
+use crate::selector::{Labels, Selector};
 
 fn reference(kind: &'static str, name: &str) -> ObjectRef {
     ObjectRef { kind, namespace: "metallb-system".into(), name: name.into() }
@@ -35,8 +35,9 @@ fn legacy(created: i64, pools: &[(&str, &str, &str)]) -> Object {
         name: (*name).into(),
         protocol: (*protocol).into(),
         spec: spec(&[addresses]),
+        advertisements: Vec::new(),
     });
-    object(created, Spec::Legacy(pools.collect()))
+    object(created, Spec::Legacy(Legacy { pools: pools.collect(), bgp: bgp::Legacy::default() }))
 }
 
 fn config_map() -> ObjectRef {
@@ -236,7 +237,7 @@ fn service_allocation_is_judged_field_by_field() {
 fn a_config_map_defines_pools_and_their_advertisements_each_judged_by_itself() {
     let pools = [
         ("a", "layer2", "192.168.1.30-192.168.1.49"),
-        ("b", "bgp", "192.0.2.0/28"),
+        ("b", "rip", "192.0.2.0/28"),
         ("c", "layer2", "x"),
         ("a", "layer2", "198.51.100.0/28"),
     ];

@@ -1,9 +1,11 @@
 //! The speaker: what this node announces.
 //!
 //! [`Speaker`] puts the parts together: [`membership`] says who is alive on each link,
-//! [`l2`] who is in line for an address there, [`ownership`](crate::ownership) who of those answers. Inputs
+//! [`l2`] who is in line for an address there, [`ownership`](crate::ownership) who of those answers. What is announced
+//! by BGP is decided by [`bgp`]. Inputs
 //! only mark what has to be decided again; polling decides one thing at a time and emits the difference.
 
+pub mod bgp;
 mod conflict;
 mod decide;
 mod endpoints;

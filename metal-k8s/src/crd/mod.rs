@@ -2,6 +2,11 @@
 //!
 //! `deploy/crds` is generated from these types.
 
+mod accepted;
+mod bfd_profile;
+mod bgp_advertisement;
+mod bgp_peer;
+mod community;
 mod configuration_state;
 mod ip_address_pool;
 mod ip_reservation;
@@ -13,6 +18,11 @@ use std::{fs, io, path::Path};
 use kube::CustomResourceExt;
 use serde_json::Value;
 
+pub use accepted::AcceptedStatus;
+pub use bfd_profile::{BFDProfile, BFDProfileSpec};
+pub use bgp_advertisement::{BGPAdvertisement, BGPAdvertisementSpec, NextHop};
+pub use bgp_peer::{BGPPeer, BGPPeerSpec, Password, SecretReference};
+pub use community::{Community, CommunityAlias, CommunitySpec};
 pub use configuration_state::{
     AddressFinding, ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus, NodeNetwork,
 };
@@ -49,6 +59,10 @@ pub fn all() -> Vec<File> {
         without_required_spec(json(&ServiceL2Status::crd())),
         json(&IPReservation::crd()),
         without_required_spec(json(&ConfigurationState::crd())),
+        with_v1beta1(without_required_spec(json(&BGPPeer::crd()))),
+        without_required_spec(json(&BGPAdvertisement::crd())),
+        without_required_spec(json(&Community::crd())),
+        without_required_spec(json(&BFDProfile::crd())),
     ]
     .into_iter()
     .map(file)
@@ -78,6 +92,24 @@ fn without_required_spec(mut definition: Value) -> Value {
             schema.remove("required");
         }
     }
+    definition
+}
+
+/// The definition of `BGPPeer` with its old version, which is served as well. What that has is the same in both, so that
+/// the API server itself turns one into the other.
+fn with_v1beta1(mut definition: Value) -> Value {
+    let versions = definition["spec"]["versions"].as_array_mut().expect("a definition has versions");
+    let mut old = versions[0].clone();
+    old["name"] = "v1beta1".into();
+    old["storage"] = false.into();
+    old["deprecated"] = true.into();
+    old["deprecationWarning"] = "metallb.io/v1beta1 BGPPeer is deprecated: write metallb.io/v1beta2".into();
+    let spec = &mut old["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    if let Some(fields) = spec["properties"].as_object_mut() {
+        fields.retain(|name, _| bgp_peer::FIELDS_OF_V1BETA1.contains(&name.as_str()));
+    }
+    spec["required"] = serde_json::json!(["myASN", "peerASN", "peerAddress"]);
+    versions.insert(0, old);
     definition
 }
 
@@ -137,6 +169,10 @@ mod tests {
             ("servicel2statuses", "ServiceL2Status"),
             ("ipreservations", "IPReservation"),
             ("configurationstates", "ConfigurationState"),
+            ("bgppeers", "BGPPeer"),
+            ("bgpadvertisements", "BGPAdvertisement"),
+            ("communities", "Community"),
+            ("bfdprofiles", "BFDProfile"),
         ]) {
             let crd: Value = serde_saphyr::from_str(&file.yaml).unwrap();
             assert_eq!(crd["metadata"]["name"], format!("{plural}.metallb.io"));
@@ -178,6 +214,43 @@ mod tests {
         assert_eq!(rules.as_array().map(Vec::len), Some(1), "{reservation}");
         let networks = &schema(4)["properties"]["status"]["properties"]["networks"];
         assert_eq!(networks["x-kubernetes-list-map-keys"], serde_json::json!(["interface"]));
+    }
+
+    #[test]
+    fn a_peer_is_served_in_two_versions_and_stored_in_the_newer() {
+        let crd: Value = serde_saphyr::from_str(&all()[5].yaml).unwrap();
+        let version = |index: usize| &crd["spec"]["versions"][index];
+        let said = |index| ["name", "served", "storage"].map(|field| version(index)[field].to_string());
+        assert_eq!(said(0), ["\"v1beta1\"", "true", "false"]);
+        assert_eq!(said(1), ["\"v1beta2\"", "true", "true"]);
+        assert_eq!(version(0)["deprecated"], true);
+        let spec = |index| &version(index)["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        assert_eq!(spec(0)["required"], serde_json::json!(["myASN", "peerASN", "peerAddress"]));
+        assert_eq!(spec(1)["required"], serde_json::json!(["myASN"]));
+        let fields = |index| spec(index)["properties"].as_object().unwrap();
+        assert_eq!(fields(0).len(), bgp_peer::FIELDS_OF_V1BETA1.len());
+        assert!(fields(0).iter().all(|(name, field)| fields(1)[name] == *field));
+        assert_eq!(fields(1)["peerPort"]["default"], 179);
+        assert_eq!(fields(1)["dynamicASN"]["enum"], serde_json::json!(["internal", "external"]));
+        assert_eq!(fields(1)["myASN"]["maximum"].as_f64(), Some(4_294_967_295.0));
+    }
+
+    #[test]
+    fn the_rules_of_an_advertisement_by_bgp_and_of_a_profile() {
+        let spec = |index: usize| {
+            let crd: Value = serde_saphyr::from_str(&all()[index].yaml).unwrap();
+            crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+                .clone()
+        };
+        let advertisement = spec(6);
+        assert_eq!(advertisement["aggregationLength"]["default"], 32);
+        assert_eq!(advertisement["aggregationLengthV6"]["default"], 128);
+        assert_eq!(advertisement["withoutEndpoints"]["enum"], serde_json::json!(["Withdraw", "Keep"]));
+        let multiplier = &spec(8)["detectMultiplier"];
+        assert_eq!(
+            (multiplier["minimum"].as_f64(), multiplier["maximum"].as_f64()),
+            (Some(2.0), Some(255.0))
+        );
     }
 
     #[test]

@@ -17,7 +17,10 @@ use crate::{
     backend::Options,
     change::{Change, Problem},
     crd, legacy,
-    parse::{self, CONFIG_MAP, CONFIGURATION_STATE, L2_ADVERTISEMENT, POOL, RESERVATION},
+    parse::{
+        self, BFD_PROFILE, BGP_ADVERTISEMENT, BGP_PEER, COMMUNITY, CONFIG_MAP, CONFIGURATION_STATE,
+        L2_ADVERTISEMENT, POOL, RESERVATION,
+    },
     raw, view,
 };
 
@@ -137,6 +140,7 @@ const UNUSED: &[&str] = &[
     "RuntimeClass",
     "Secret",
     "ServiceAccount",
+    "ServiceBGPStatus",
     "ServiceL2Status",
     "ServiceMonitor",
     "StatefulSet",
@@ -144,9 +148,8 @@ const UNUSED: &[&str] = &[
     "ValidatingWebhookConfiguration",
 ];
 
-/// Kinds of MetalLB that are not implemented.
-const UNSUPPORTED: &[&str] =
-    &["AddressPool", "BFDProfile", "BGPAdvertisement", "BGPPeer", "Community", "ServiceBGPStatus"];
+/// Kinds of old versions of MetalLB that are not read.
+const UNSUPPORTED: &[&str] = &["AddressPool"];
 
 /// Reads a file.
 ///
@@ -240,13 +243,17 @@ impl Reader<'_> {
         let line = document.kind_line();
         let Some(expected) = expected(kind) else {
             if UNSUPPORTED.contains(&kind) {
-                self.tell(line, format!("{kind} is not supported yet; ignored"));
+                self.tell(
+                    line,
+                    format!("{kind} is not supported; write IPAddressPool and an advertisement; ignored"),
+                );
             } else if !UNUSED.contains(&kind) {
                 self.tell(line, format!("unknown kind {kind:?} ({api_version}); ignored"));
             }
             return Ok(());
         };
-        if api_version != expected {
+        if !expected.contains(&api_version) {
+            let expected = expected[0];
             self.tell(
                 line,
                 format!("{kind} has apiVersion {api_version:?} instead of {expected:?}; ignored"),
@@ -313,11 +320,19 @@ impl Reader<'_> {
             RESERVATION => {
                 self.custom::<crd::IPReservationSpec>(RESERVATION, document, parse::reservation)?;
             }
-            _ => {
-                // All fields are optional, and so is the whole.
-                let convert = |spec: Option<_>| parse::l2_advertisement(spec.unwrap_or_default());
-                self.custom::<Option<crd::L2AdvertisementSpec>>(L2_ADVERTISEMENT, document, convert)?;
-            }
+            BGP_PEER => self.custom::<crd::BGPPeerSpec>(BGP_PEER, document, parse::bgp_peer)?,
+            // Of the others all fields are optional, and so is the whole.
+            BGP_ADVERTISEMENT => self.custom(BGP_ADVERTISEMENT, document, |spec: Option<_>| {
+                parse::bgp_advertisement(spec.unwrap_or_default())
+            })?,
+            COMMUNITY => self
+                .custom(COMMUNITY, document, |spec: Option<_>| parse::community(spec.unwrap_or_default()))?,
+            BFD_PROFILE => self.custom(BFD_PROFILE, document, |spec: Option<_>| {
+                parse::bfd_profile(spec.unwrap_or_default())
+            })?,
+            _ => self.custom(L2_ADVERTISEMENT, document, |spec: Option<_>| {
+                parse::l2_advertisement(spec.unwrap_or_default())
+            })?,
         }
         Ok(())
     }
@@ -388,12 +403,14 @@ fn is_list(kind: &str) -> bool {
     kind == "List" || kind.strip_suffix("List").is_some_and(|item| expected(item).is_some())
 }
 
-/// The `apiVersion` that a kind must have, if it is one that counts.
-fn expected(kind: &str) -> Option<&'static str> {
+/// The `apiVersion` that a kind must have, if it is one that counts; the first one is the present one.
+fn expected(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
-        "Service" | "Node" | "Namespace" | CONFIG_MAP => "v1",
-        "EndpointSlice" => "discovery.k8s.io/v1",
-        POOL | L2_ADVERTISEMENT | RESERVATION | CONFIGURATION_STATE => "metallb.io/v1beta1",
+        "Service" | "Node" | "Namespace" | CONFIG_MAP => &["v1"],
+        "EndpointSlice" => &["discovery.k8s.io/v1"],
+        BGP_PEER => &["metallb.io/v1beta2", "metallb.io/v1beta1"],
+        POOL | L2_ADVERTISEMENT | RESERVATION | CONFIGURATION_STATE | BGP_ADVERTISEMENT | COMMUNITY
+        | BFD_PROFILE => &["metallb.io/v1beta1"],
         _ => return None,
     })
 }

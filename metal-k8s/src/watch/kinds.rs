@@ -102,6 +102,27 @@ impl Kind for raw::L2Advertisement {
     }
 }
 
+macro_rules! judged {
+    ($($type:ident $kind:ident $read:ident;)*) => {$(
+        impl Kind for raw::$type {
+            fn change(self, context: &Context) -> Change {
+                config(parse::$kind, &self.metadata, parse::$read(self.spec), self.status, context)
+            }
+
+            fn gone(key: ObjectKey, context: &Context) -> Change {
+                Change::Config(context.forget(parse::$kind, key), None)
+            }
+        }
+    )*};
+}
+
+judged! {
+    BgpPeer BGP_PEER bgp_peer_value;
+    BgpAdvertisement BGP_ADVERTISEMENT bgp_advertisement_value;
+    Community COMMUNITY community_value;
+    BfdProfile BFD_PROFILE bfd_profile_value;
+}
+
 impl Kind for raw::ConfigMap {
     fn change(self, context: &Context) -> Change {
         let spec = legacy::spec(&self.data);

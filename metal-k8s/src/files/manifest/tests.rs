@@ -20,8 +20,12 @@ fn unknown_unused_and_unsupported_kinds() {
     );
     assert!(problems("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n").is_empty());
     assert_eq!(
-        problems("apiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {name: a}\n"),
-        ["m.yaml:2: BGPPeer is not supported yet; ignored"]
+        problems("apiVersion: metallb.io/v1beta1\nkind: AddressPool\nmetadata: {name: a}\n"),
+        ["m.yaml:2: AddressPool is not supported; write IPAddressPool and an advertisement; ignored"]
+    );
+    assert_eq!(
+        problems("apiVersion: metallb.io/v1\nkind: BGPPeer\nmetadata: {name: a}\n"),
+        ["m.yaml:2: BGPPeer has apiVersion \"metallb.io/v1\" instead of \"metallb.io/v1beta2\"; ignored"]
     );
     assert_eq!(
         problems("apiVersion: v2\nkind: Service\nmetadata: {name: a}\n"),
@@ -93,6 +97,62 @@ fn a_bad_resource_is_refused_alone_with_its_line() {
     let Spec::Unreadable(refusal) = spec(0) else { panic!("{:?}", spec(0)) };
     assert!(refusal.to_string().starts_with("m.yaml:7: "), "{refusal}");
     assert_eq!(spec(1), &Spec::L2Advertisement(Default::default()));
+}
+
+#[test]
+fn the_resources_of_bgp_are_read_in_each_version() {
+    let text = "\
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {name: new, namespace: metallb-system}
+spec: {myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1}
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPPeer
+metadata: {name: old, namespace: metallb-system}
+spec: {myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.2}
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPAdvertisement
+metadata: {name: all, namespace: metallb-system}
+---
+apiVersion: metallb.io/v1beta1
+kind: Community
+metadata: {name: names, namespace: metallb-system}
+spec: {communities: [{name: blue, value: '64512:7'}]}
+---
+apiVersion: metallb.io/v1beta1
+kind: BFDProfile
+metadata: {name: fast, namespace: metallb-system}
+spec: {receiveInterval: 50}
+---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {name: bad, namespace: metallb-system}
+spec:
+  myASN: 64512
+  peerPort: many
+";
+    let manifest = read(Path::new("m.yaml"), text, &Options::new(Role::Controller)).unwrap();
+    assert!(manifest.problems.is_empty(), "{:?}", manifest.problems);
+    let spec = |entry: &'_ Entry| match &entry.value {
+        Value::Config(object) => object.spec.clone(),
+        other => panic!("{other:?}"),
+    };
+    let specs: Vec<_> = manifest.entries.iter().map(spec).collect();
+    let [new, old, all, names, fast, bad] = &specs[..] else { panic!("{specs:?}") };
+    let Spec::BgpPeer(new) = new else { panic!("{new:?}") };
+    assert_eq!(
+        (new.peer_address.as_deref(), new.peer_port, &new.hold_time),
+        (Some("10.0.0.1"), Some(179), &None)
+    );
+    let Spec::BgpPeer(old) = old else { panic!("{old:?}") };
+    assert_eq!((old.peer_address.as_deref(), &old.hold_time), (Some("10.0.0.2"), &None));
+    assert!(matches!(all, Spec::BgpAdvertisement(_)), "{all:?}");
+    assert!(matches!(names, Spec::Community(names) if names.aliases.len() == 1), "{names:?}");
+    assert!(matches!(fast, Spec::BfdProfile(fast) if fast.receive_interval == Some(50)), "{fast:?}");
+    let Spec::Unreadable(refusal) = bad else { panic!("{bad:?}") };
+    assert!(refusal.to_string().starts_with("m.yaml:30: "), "{refusal}");
 }
 
 #[test]
