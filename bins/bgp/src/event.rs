@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use metal_bgp::peer::{Ending, Malformed, Negotiated};
+use metal_bgp::peer::{Ending, Malformed, Negotiated, Phase};
 
 /// Something that happened to a peer.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Event {
     pub peer: Arc<str>,
     /// What it was.
     pub what: What,
+    /// Where the peer stands since.
+    pub phase: Phase,
 }
 
 /// What happens to peers.

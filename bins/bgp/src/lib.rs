@@ -27,7 +27,9 @@ mod link;
 mod peer;
 mod rib;
 mod sessions;
+mod view;
 
 pub use doors::Door;
 pub use event::{Event, What};
 pub use sessions::{Neighbor, Sessions};
+pub use view::View;

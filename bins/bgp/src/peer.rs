@@ -10,13 +10,17 @@ use metal_bgp::{
 };
 use metal_core::Machine;
 use metal_net::{clock::Clock, tcp::Connection};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 
 use crate::{
     event::{Event, What},
     link::{Happened, Link, Taken, transport},
     rib::{Name, Rib, Seat},
     sessions::Neighbor,
+    view::View,
 };
 
 /// What the task is told.
@@ -26,6 +30,8 @@ pub(crate) enum Order {
     Configure(Box<Neighbor>),
     /// The peer has opened a connection.
     Accepted(Connection),
+    /// How does it stand?
+    Look(oneshot::Sender<View>),
     /// The session ends for this reason, and so does the task.
     Stop(Stop),
 }
@@ -68,6 +74,8 @@ impl Task {
                 order = orders.recv() => match order {
                     Some(Order::Configure(neighbor)) => self.configure(*neighbor),
                     Some(Order::Accepted(connection)) => self.accept(connection),
+                    // Who has asked may be gone.
+                    Some(Order::Look(reply)) => drop(reply.send(self.view())),
                     Some(Order::Stop(stop)) => {
                         self.peer.handle_input(self.clock.now(), Input::Stop(stop));
                         break;
@@ -97,6 +105,20 @@ impl Task {
         self.peer.handle_input(now, Input::Configure(config));
         if moved {
             self.peer.handle_input(now, Input::Restart(Stop::ConfigurationChange));
+        }
+    }
+
+    fn view(&self) -> View {
+        let (status, name) = (self.peer.status(), self.seat.name());
+        let (announced, meant) = self.rib.count(name);
+        let counters = *self.peer.counters();
+        View {
+            peer: name.clone(),
+            phase: status.phase,
+            message: status.at(self.clock.now()).to_string(),
+            announced,
+            meant,
+            counters,
         }
     }
 
@@ -222,7 +244,7 @@ impl Task {
 
     fn tell(&self, what: What) {
         // Nobody listens any more when the process ends.
-        let _unheard = self.events.send(Event { peer: self.seat.name().clone(), what });
+        let _unheard = self.events.send(Event { peer: self.seat.name().clone(), what, phase: self.peer.status().phase });
     }
 }
 

@@ -95,6 +95,12 @@ impl Rib {
         state.machine.next_update(self.clock.now(), &seat.name)
     }
 
+    /// How many prefixes are announced to a peer, and how many are meant for it.
+    pub(crate) fn count(&self, name: &Name) -> (usize, usize) {
+        let State { machine, .. } = &*self.lock();
+        (machine.announced(name), machine.meant_for(name))
+    }
+
     /// Wakes peers when there is something for them, for ever.
     pub(crate) async fn run(&self) {
         loop {

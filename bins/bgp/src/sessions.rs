@@ -6,19 +6,24 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::join_all;
 use ipnet::IpNet;
 use metal_bgp::{
     peer::{Config, Mode, Stop},
     rib_out::{Audience, Input, Route},
 };
 use metal_net::{clock::Clock, tcp::Dial};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{
     doors::{Door, Expected},
     event::Event,
     peer::{Order, Task},
     rib::{Name, Rib},
+    view::View,
 };
 
 /// A peer as it is configured.
@@ -125,6 +130,16 @@ impl Sessions {
     /// All routes that there are have been said once: End-of-RIB is true from now on.
     pub fn synced(&self) {
         self.rib.input(Input::Synced);
+    }
+
+    /// How all peers stand; those that end meanwhile are left out.
+    pub fn look(&self) -> impl Future<Output = Vec<View>> + Send + 'static {
+        let asked = self.peers.values().filter_map(|running| {
+            let (reply, answer) = oneshot::channel();
+            running.orders.send(Order::Look(reply)).ok().map(|()| answer)
+        });
+        let asked: Vec<_> = asked.collect();
+        async move { join_all(asked).await.into_iter().flatten().collect() }
     }
 
     /// Ends all sessions, and returns when all peers have heard it, or after a moment.

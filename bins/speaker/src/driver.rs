@@ -15,9 +15,10 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     Args,
-    lan::{self, Order},
+    bgp::{self, Bgp},
+    lan::{self, Order, Ways},
     metrics::Metrics,
-    report::Report,
+    report::{PeerState, Report},
 };
 
 /// Inputs that may wait for the LAN thread before the source waits for it.
@@ -26,6 +27,9 @@ const BACKLOG: usize = 1024;
 /// Beacons every 100 ms, and three missed and unanswered mean gone.
 const INTERVAL_MS: u16 = 100;
 const MULTIPLIER: u8 = 3;
+
+/// In the node's state directory: a process of this node has spoken BGP in this boot.
+const MARKER: &str = "bgp-restarting";
 
 /// How long the last writes may take once the daemon has to end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -40,20 +44,24 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let clock = Clock::start();
     let (orders, lan_orders) = mpsc::channel(BACKLOG);
     let (lan_reports, mut reports) = mpsc::unbounded_channel();
+    let setup = setup(node.clone())?;
+    let marker = args.node_state.as_ref().map(|directory| directory.join(MARKER));
+    let mut bgp = Bgp::start(setup.seed, marker, lan_reports.clone())?;
     let metrics = Metrics::new(node.clone())?;
     let readiness = Readiness::waiting("the first complete list of Services, and the beacon key");
     {
-        let (metrics, orders) = (metrics.clone(), orders.clone());
+        let (metrics, orders, routers) = (metrics.clone(), orders.clone(), bgp.orders());
         serve(
             args.common.metrics_address,
             args.common.manifests.is_some(),
             metrics.registry.clone(),
             readiness.clone(),
-            move || count(metrics.clone(), orders.clone()),
+            move || count(metrics.clone(), orders.clone(), routers.clone()),
         )
         .await?;
     }
-    let mut lan = spawn(setup(node.clone())?, clock, args.fast_path, lan_orders, lan_reports)?;
+    let ways = Ways { reports: lan_reports, bgp: bgp.orders() };
+    let mut lan = spawn(setup, clock, args.fast_path, lan_orders, ways)?;
     let (mut changes, sink) = backend.start(None)?;
     let mut key = tokio::spawn(async move { backend.beacon_key().await });
     let mut missing = Missing { list: true, key: true };
@@ -64,16 +72,25 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             signal = &mut terminated, if !stopping => {
                 info!("{signal} received, handing over");
                 stopping = true;
+                // Who has ended already is noticed below.
+                let _ = bgp.orders().send(bgp::Order::Stop);
                 order(&orders, Input::Stop).await?;
             }
             Some(report) = reports.recv() => outbox.perform(report),
             ended = &mut lan => {
                 ended.map_err(|_| anyhow!("the LAN thread panicked"))??;
+                if stopping {
+                    bgp.ended().await?;
+                }
                 while let Ok(report) = reports.try_recv() {
                     outbox.perform(report);
                 }
                 outbox.sink.flush(FLUSH).await;
                 return if stopping { Ok(()) } else { bail!("the LAN thread ended by itself") };
+            }
+            ended = bgp.ended(), if !stopping => {
+                ended?;
+                bail!("the BGP thread ended by itself");
             }
             key = &mut key, if missing.key => {
                 missing.key = false;
@@ -132,13 +149,13 @@ fn spawn(
     clock: Clock,
     fast_path: bool,
     orders: mpsc::Receiver<Order>,
-    reports: mpsc::UnboundedSender<Report>,
+    ways: Ways,
 ) -> Result<oneshot::Receiver<Result<()>>> {
     let (ended, end) = oneshot::channel();
     thread::Builder::new()
         .name("lan".to_owned())
         // The receiver is gone only when the process is about to end anyway.
-        .spawn(move || drop(ended.send(lan::run(setup, clock, fast_path, orders, reports))))
+        .spawn(move || drop(ended.send(lan::run(setup, clock, fast_path, orders, ways))))
         .context("cannot start the LAN thread")?;
     Ok(end)
 }
@@ -153,6 +170,7 @@ fn input(change: Change) -> Option<Input<'static>> {
         Change::Endpoints(key, slice) => Input::Endpoints(key, slice),
         Change::Node(name, node) => Input::Node(name, node),
         Change::Config(object, config) => Input::Config(object, config),
+        Change::Secret(name, password) => Input::Password(name, password),
         Change::Synced => Input::Synced,
         Change::Problem(problem) => {
             warn!("{problem}");
@@ -164,12 +182,17 @@ fn input(change: Change) -> Option<Input<'static>> {
 }
 
 /// Brings the counters of the other threads into the metrics; what cannot be had in a second stays as it was.
-async fn count(metrics: Metrics, orders: mpsc::Sender<Order>) {
+async fn count(metrics: Metrics, orders: mpsc::Sender<Order>, routers: mpsc::UnboundedSender<bgp::Order>) {
+    let within = Duration::from_secs(1);
     let (reply, counters) = oneshot::channel();
-    if orders.try_send(Order::Count(reply)).is_ok()
-        && let Ok(Ok(counters)) = tokio::time::timeout(Duration::from_secs(1), counters).await
-    {
+    let (bgp_reply, views) = oneshot::channel();
+    let asked = orders.try_send(Order::Count(reply)).is_ok();
+    let bgp_asked = routers.send(bgp::Order::Look(bgp_reply)).is_ok();
+    if asked && let Ok(Ok(counters)) = tokio::time::timeout(within, counters).await {
         metrics.count(&counters);
+    }
+    if bgp_asked && let Ok(Ok(views)) = tokio::time::timeout(within, views).await {
+        metrics.bgp.count(&views);
     }
 }
 
@@ -186,7 +209,8 @@ impl Outbox {
     fn perform(&mut self, report: Report) {
         match report {
             Report::Status { service, status } => {
-                self.metrics.announced(&service, status.as_ref());
+                let addresses = status.as_ref().map_or(&[][..], |status| &status.addresses);
+                self.metrics.announced(&service, "layer2", addresses);
                 self.sink.l2_status(service, status);
             }
             Report::Event { service, event } => {
@@ -209,6 +233,16 @@ impl Outbox {
             Report::NodeEvent(event) => {
                 debug!("event {} about node {}: {}", event.reason, self.node, event.message);
                 self.sink.node_event(&self.node, event);
+            }
+            Report::BgpStatus { service, status } => {
+                let addresses = status.as_ref().map_or(&[][..], |status| &status.addresses);
+                self.metrics.announced(&service, "bgp", addresses);
+                self.sink.bgp_status(service, status.map(|status| status.peers));
+            }
+            Report::Secrets(names) => self.sink.want_secrets(names),
+            Report::Session { peer, state } => {
+                self.metrics.bgp.session(&peer, state.as_ref());
+                self.sink.session_state(peer, state.map(PeerState::into_status));
             }
             Report::Networks(networks) => self.sink.networks(networks),
             Report::Note(note) => info!("{note}"),

@@ -31,6 +31,7 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 use crate::{
+    bgp,
     networks::Networks,
     packet::{self, News, Packets},
     report::{Counters, Report},
@@ -45,6 +46,12 @@ pub(crate) enum Order {
     Count(oneshot::Sender<Counters>),
 }
 
+/// Where it tells what it has to tell.
+pub(crate) struct Ways {
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+    pub(crate) bgp: mpsc::UnboundedSender<bgp::Order>,
+}
+
 /// Runs until the speaker has stopped. Returns early only when the kernel refuses something essential.
 ///
 /// # Errors
@@ -54,13 +61,13 @@ pub(crate) fn run(
     clock: Clock,
     fast_path: bool,
     orders: mpsc::Receiver<Order>,
-    reports: mpsc::UnboundedSender<Report>,
+    ways: Ways,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime of the LAN thread")?;
-    LocalSet::new().block_on(&runtime, serve(setup, clock, fast_path, orders, reports))
+    LocalSet::new().block_on(&runtime, serve(setup, clock, fast_path, orders, ways))
 }
 
 async fn serve(
@@ -68,12 +75,12 @@ async fn serve(
     clock: Clock,
     fast_path: bool,
     mut orders: mpsc::Receiver<Order>,
-    reports: mpsc::UnboundedSender<Report>,
+    ways: Ways,
 ) -> Result<()> {
     let links = LinkMonitor::open().context("cannot watch the network interfaces through netlink")?;
     let (their_news, mut news) = mpsc::unbounded_channel();
     let packets = Packets::start(setup.seed, clock, their_news)?;
-    let lan = Rc::new(Lan::new(setup, clock, fast_path && may_have_fast_path(), packets, reports));
+    let lan = Rc::new(Lan::new(setup, clock, fast_path && may_have_fast_path(), packets, ways));
     spawn_local(watch_links(Rc::clone(&lan), links));
     let gateways = GatewayMonitor::open().context("cannot watch the routes through netlink")?;
     spawn_local(watch_gateways(Rc::clone(&lan), gateways));
@@ -165,7 +172,7 @@ struct Lan {
     fast_path: bool,
     sockets: RefCell<BTreeMap<LinkIndex, Beacons>>,
     networks: RefCell<Networks>,
-    reports: mpsc::UnboundedSender<Report>,
+    ways: Ways,
     /// Wakes the main loop when a frame or a link has moved a deadline.
     moved: Notify,
     stopped: Cell<bool>,
@@ -197,7 +204,7 @@ impl Lan {
         clock: Clock,
         fast_path: bool,
         packets: Packets,
-        reports: mpsc::UnboundedSender<Report>,
+        ways: Ways,
     ) -> Self {
         // The others miss us after a whole detection time; whoever answers must have stopped before that.
         let interval = Duration::from_millis(setup.interval_ms.into());
@@ -209,7 +216,7 @@ impl Lan {
             fast_path,
             sockets: RefCell::default(),
             networks: RefCell::default(),
-            reports,
+            ways,
             moved: Notify::new(),
             stopped: Cell::new(false),
         }
@@ -305,6 +312,10 @@ impl Lan {
             Output::ReceiveMode { link, mode } => {
                 self.packets.borrow_mut().order(packet::Order::Receive { link, mode });
             }
+            Output::Bgp(upsert) => self.bgp(bgp::Order::Upsert(upsert)),
+            Output::BgpComplete => self.bgp(bgp::Order::Complete),
+            Output::BgpStatus { service, status } => self.report(Report::BgpStatus { service, status }),
+            Output::Secrets(names) => self.report(Report::Secrets(names)),
             Output::Findings(found) => self.report(Report::Findings(found)),
             Output::NodeEvent(event) => self.report(Report::NodeEvent(event)),
             Output::Status { service, status } => self.report(Report::Status { service, status }),
@@ -315,9 +326,14 @@ impl Lan {
         }
     }
 
+    fn bgp(&self, order: bgp::Order) {
+        // It ends as soon as this process is told to, and is told nothing any more.
+        let _ = self.ways.bgp.send(order);
+    }
+
     fn report(&self, report: Report) {
         // The receiver ends after this thread, so this fails only while the process is being torn down.
-        let _ = self.reports.send(report);
+        let _ = self.ways.reports.send(report);
     }
 
     fn open(self: &Rc<Self>, link: LinkIndex) {

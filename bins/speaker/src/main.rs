@@ -1,5 +1,6 @@
 //! `metal-speaker`: announces the addresses of Services from its node.
 
+mod bgp;
 mod driver;
 mod lan;
 mod metrics;

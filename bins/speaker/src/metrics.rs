@@ -1,5 +1,7 @@
 //! The speaker's metrics, with MetalLB's names where MetalLB has them.
 
+mod bgp;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -10,11 +12,11 @@ use anyhow::Result;
 use metal_core::{
     config::ObjectRef,
     name::{NodeName, ObjectKey},
-    speaker::Status,
 };
 use metal_daemon::{ClientMetrics, register};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
+pub(crate) use self::bgp::BgpMetrics;
 use crate::report::Counters;
 
 /// What the speaker counts.
@@ -22,6 +24,7 @@ use crate::report::Counters;
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
     pub(crate) client: ClientMetrics,
+    pub(crate) bgp: BgpMetrics,
     announced: IntGaugeVec,
     requests: IntCounterVec,
     responses: IntCounterVec,
@@ -38,7 +41,7 @@ pub(crate) struct Metrics {
 /// Which series are there, so that they can be removed again.
 #[derive(Default)]
 struct Shown {
-    announced: BTreeMap<ObjectKey, Vec<String>>,
+    announced: BTreeMap<(ObjectKey, &'static str), Vec<String>>,
     refused: BTreeSet<ObjectRef>,
     /// The counters of each address at the last look.
     arp: BTreeMap<IpAddr, [u64; 3]>,
@@ -55,9 +58,10 @@ impl Metrics {
         };
         Ok(Self {
             client: ClientMetrics::new(&registry)?,
+            bgp: BgpMetrics::new(&registry)?,
             announced: gauges(
                 "metallb_speaker_announced",
-                "1 for each address this node answers for",
+                "1 for each address this node announces",
                 &["service", "protocol", "node", "ip"],
             )?,
             requests: counters(
@@ -108,23 +112,22 @@ impl Metrics {
     }
 
     /// Shows what the node announces for a Service.
-    pub(crate) fn announced(&self, service: &ObjectKey, status: Option<&Status>) {
+    pub(crate) fn announced(&self, service: &ObjectKey, protocol: &'static str, addresses: &[IpAddr]) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let name = service.to_string();
-        for ip in shown.announced.remove(service).unwrap_or_default() {
+        let key = (service.clone(), protocol);
+        let labels = |ip| [name.as_str(), protocol, self.node.as_str(), ip];
+        for ip in shown.announced.remove(&key).unwrap_or_default() {
             // The series was set when it was noted here.
-            let _ = self.announced.remove_label_values(&self.labels(&name, &ip));
+            let _ = self.announced.remove_label_values(&labels(&ip));
         }
-        let Some(status) = status else { return };
-        let ips: Vec<_> = status.addresses.iter().map(ToString::to_string).collect();
+        let ips: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         for ip in &ips {
-            self.announced.with_label_values(&self.labels(&name, ip)).set(1);
+            self.announced.with_label_values(&labels(ip)).set(1);
         }
-        shown.announced.insert(service.clone(), ips);
-    }
-
-    fn labels<'a>(&'a self, service: &'a str, ip: &'a str) -> [&'a str; 4] {
-        [service, "layer2", self.node.as_str(), ip]
+        if !ips.is_empty() {
+            shown.announced.insert(key, ips);
+        }
     }
 
     /// Notes whether a configuration object is refused.

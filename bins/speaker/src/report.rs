@@ -1,8 +1,9 @@
 //! What the LAN thread tells the rest of the process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 use metal_arp::announcer::Announcer;
@@ -10,10 +11,10 @@ use metal_core::{
     config::{ObjectRef, Refusal},
     event::Event,
     membership::beacon::Kind,
-    name::ObjectKey,
-    speaker::{Found, Speaker, Status},
+    name::{ObjectKey, PeerName},
+    speaker::{BgpStatus, Found, Speaker, Status},
 };
-use metal_k8s::crd::NodeNetwork;
+use metal_k8s::{SessionState, crd::NodeNetwork};
 
 /// One report, in the order in which things happened.
 pub(crate) enum Report {
@@ -29,8 +30,41 @@ pub(crate) enum Report {
     NodeEvent(Event),
     /// The networks that the node is in.
     Networks(Vec<NodeNetwork>),
+    /// What is announced for a Service by BGP.
+    BgpStatus { service: ObjectKey, status: Option<BgpStatus> },
+    /// The Secrets that passwords of peers are in, in place of those named before.
+    Secrets(BTreeSet<Arc<str>>),
+    /// How the session with a peer stands; `None` when it is no peer of this node any more.
+    Session { peer: PeerName, state: Option<PeerState> },
     /// A change of state, for the log.
     Note(String),
+}
+
+/// How the session with a peer stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeerState {
+    /// Where the router is, as it is configured.
+    pub(crate) router: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// The VRF that it is in.
+    pub(crate) vrf: Option<String>,
+    /// The state by its name in RFC 4271.
+    pub(crate) phase: &'static str,
+    /// What happened last, in words.
+    pub(crate) message: String,
+}
+
+impl PeerState {
+    /// As it is shown in the cluster.
+    pub(crate) fn into_status(self) -> SessionState {
+        let Self { router, vrf, phase, message, .. } = self;
+        SessionState { vrf, phase, bfd: None, message, router }
+    }
+
+    pub(crate) fn is_established(&self) -> bool {
+        self.phase == "Established"
+    }
 }
 
 /// The counters of the LAN thread and the packet thread, as a scrape sees them.

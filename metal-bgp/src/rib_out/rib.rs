@@ -118,6 +118,24 @@ impl<P: Ord + Clone> RibOut<P> {
         wanted.route(prefix.trunc()).map(|route| (*route).clone())
     }
 
+    /// How many prefixes a peer with a session is told, or will be as soon as it takes them. Looks at every prefix.
+    #[must_use]
+    pub fn announced(&self, peer: &P) -> usize {
+        let group = self.group_of.get(peer).and_then(|number| self.groups.get(number));
+        group.map_or(0, |group| {
+            let scope = group.scope();
+            Wanted { table: &self.table, scope }.all(scope.export.families()).count()
+        })
+    }
+
+    /// How many prefixes there are for a peer, whether it has a session or not. Looks at every prefix.
+    #[must_use]
+    pub fn meant_for(&self, peer: &P) -> usize {
+        let view = self.table.view(peer);
+        let every = self.table.iter(Families::NONE.with(Family::IPV4_UNICAST).with(Family::IPV6_UNICAST));
+        every.filter(|(_, entry)| entry.route(&view).is_some()).count()
+    }
+
     fn set_route(&mut self, now: Instant, to: &Audience<P>, prefix: IpNet, route: Option<&Route>) {
         let prefix = prefix.trunc();
         if route.is_some() {

@@ -2,6 +2,7 @@
 //!
 //! There is no election: every node that may announce an address does, and routers spread the traffic.
 
+mod session;
 mod table;
 
 use alloc::{
@@ -13,6 +14,7 @@ use core::{cmp::Reverse, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
+pub use session::{Obstacle, Session, Standing, Target};
 pub use table::{RouteKey, Table, Upsert};
 
 use super::{Serving, l2::EXCLUDE_LABEL};

@@ -52,6 +52,8 @@ impl Speaker {
         if let Some(carried) = self.addresses.get_mut(&address) {
             carried.pool = pool;
         }
+        // Whoever wants BGP needs nothing of layer 2.
+        announced |= reason == Some(Reason::NoAdvertisement) && self.is_routed(address);
         self.report_reason(address, reason.filter(|_| !announced));
     }
 

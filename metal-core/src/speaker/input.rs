@@ -45,11 +45,13 @@ impl Speaker {
             Input::Frame { link, frame } => {
                 return self.membership.handle_input(now, membership::Input::Frame(link, frame));
             }
+            Input::Password(name, password) => self.set_password(name, password),
             Input::Stop => {
                 if self.phase == Phase::Running {
                     self.phase = Phase::Stopping;
                     self.membership.handle_input(now, membership::Input::Leaving);
                     self.all_dirty();
+                    self.end_routes();
                     let count = self.ownership.owned().count();
                     self.note(format!("stopping: {count} addresses to hand over"));
                 }
@@ -85,6 +87,7 @@ impl Speaker {
             let fresh = || Carried { is_new, ..Carried::default() };
             self.addresses.entry(*address).or_insert_with(fresh).services.insert(key.clone());
         }
+        self.dirty.routing.service(&key);
         self.dirty.findings.extend(before.union(&after));
         self.dirty.lines.extend(before.union(&after));
         self.dirty.services.insert(key);
@@ -92,6 +95,7 @@ impl Speaker {
 
     fn set_endpoints(&mut self, key: ObjectKey, slice: Option<EndpointSlice>) {
         for service in self.endpoints.set(key, slice) {
+            self.dirty.routing.service(&service);
             if let Some(service) = self.services.get(&service) {
                 self.dirty.lines.extend(&service.assigned);
             }
@@ -99,11 +103,16 @@ impl Speaker {
     }
 
     fn set_node(&mut self, name: NodeName, node: Option<Node>) {
+        let is_own = name == self.setup.node;
         let before = match node.clone() {
             Some(node) => self.nodes.insert(name, node),
             None => self.nodes.remove(&name),
         };
         if before != node {
+            // What other nodes are like is nothing to BGP: each announces for itself.
+            if is_own {
+                self.all_routes_dirty();
+            }
             self.dirty.receive = true;
             self.all_dirty();
         }
@@ -128,13 +137,19 @@ impl Speaker {
             return;
         }
         self.dirty.receive = true;
+        if !changes.peers.is_empty() {
+            self.dirty.routing.peers();
+        }
         let touched = |pool| changes.pools.contains(pool) || changes.advertised.contains(pool);
         let snapshot = self.config.snapshot();
         for (address, carried) in &self.addresses {
             // Outside every pool any advertisement may be the one that counts.
             let now = snapshot.pool_of(*address).map(|pool| &pool.name);
-            if now != carried.pool.as_ref() || now.is_none_or(touched) {
+            let moved = now.is_none() || now != carried.pool.as_ref();
+            let routed = now.is_some_and(|pool| changes.advertised_by_bgp.contains(pool));
+            if moved || routed || now.is_some_and(touched) {
                 self.dirty.lines.insert(*address);
+                carried.services.iter().for_each(|service| self.dirty.routing.service(service));
             }
         }
     }
@@ -146,11 +161,14 @@ impl Speaker {
         self.synced = true;
         self.config.synced();
         self.settle_config();
+        self.all_routes_dirty();
         self.membership.handle_input(now, membership::Input::Ready);
         self.all_dirty();
     }
 
     fn set_link(&mut self, now: Instant, index: LinkIndex, link: Option<Link>) {
+        // A peer may be configured by the name of its link.
+        self.dirty.routing.peers();
         let changed = self.traps.set_link(index, link.as_ref());
         self.dirty
             .findings

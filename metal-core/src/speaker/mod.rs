@@ -17,25 +17,30 @@ pub mod manner;
 mod output;
 mod reason;
 mod report;
+mod routing;
 #[cfg(test)]
 mod tests;
 mod traps;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 use core::{fmt, net::IpAddr, time::Duration};
 
 use self::{
-    conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, manner::Merged, traps::Traps,
+    conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, manner::Merged, routing::Routing,
+    traps::Traps,
 };
 pub use self::{
     endpoints::Serving,
     findings::MAX_FINDINGS,
     link::takes_part,
-    output::{Duty, Found, Output, Status},
+    output::{BgpStatus, Duty, Found, Output, Status},
     reason::Reason,
 };
 use crate::{
-    config::{Configuration, Object, ObjectRef, ReceiveMode},
+    config::{Configuration, Object, ObjectRef, ReceiveMode, bgp::Secret},
     machine::Machine,
     membership::{self, Counters, Identity, Membership},
     name::{NodeName, ObjectKey, PoolName},
@@ -78,6 +83,8 @@ pub enum Input<'a> {
     ArpIgnore(LinkIndex, u8),
     /// The secret that seals beacons. Nothing is claimed before.
     Key([u8; 32]),
+    /// The password in one of the Secrets that [`Output::Secrets`] has named; `None` when there is none.
+    Password(Arc<str>, Option<Secret>),
     /// A whole Ethernet frame from the beacon socket of a link.
     Frame {
         /// Where it came in.
@@ -119,6 +126,7 @@ impl fmt::Debug for Input<'_> {
             Self::Link(index, value) => f.debug_tuple("Link").field(index).field(value).finish(),
             Self::ArpIgnore(link, value) => write!(f, "ArpIgnore({link}, {value})"),
             Self::Key(_) => f.write_str("Key(..)"),
+            Self::Password(name, value) => f.debug_tuple("Password").field(name).field(value).finish(),
             Self::Frame { link, frame } => write!(f, "Frame({link}, {} bytes)", frame.len()),
             Self::Conflict { link, address, mac, announced } => {
                 write!(f, "Conflict({link}, {address}, {mac:02x?}, announced: {announced})")
@@ -153,6 +161,7 @@ pub struct Speaker {
     /// Which frames the links let in, as it was told.
     receive_modes: BTreeMap<LinkIndex, ReceiveMode>,
     statuses: BTreeMap<ObjectKey, Status>,
+    routing: Routing,
     /// Who has addresses of ours.
     strangers: BTreeMap<Place, Stranger>,
     /// How often strangers were met, by link.
@@ -208,6 +217,8 @@ struct Dirty {
     findings: BTreeSet<IpAddr>,
     /// Which frames the links have to let in.
     receive: bool,
+    /// What is said by BGP.
+    routing: routing::Dirty,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +261,7 @@ impl Speaker {
             refreshes: BTreeMap::new(),
             receive_modes: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            routing: Routing::default(),
             strangers: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             members_seen: Timers::new(),
@@ -328,6 +340,8 @@ impl Speaker {
             self.decide_owner(now, place);
         } else if let Some(output) = self.membership.poll_output(now) {
             self.on_member(output);
+        } else if self.route() {
+            // One piece at a time: an owner may have to be decided meanwhile.
         } else if let Some(service) = self.dirty.services.pop_first() {
             self.report_service(&service);
         } else if let Some((place, announced)) = self.members_seen.take_due(now) {

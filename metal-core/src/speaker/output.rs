@@ -1,13 +1,14 @@
 //! What the speaker wants done.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
 use core::{net::IpAddr, time::Duration};
 
 use crate::{
     config::{ObjectRef, ReceiveMode, Refusal},
     event::Event,
     finding::Finding,
-    name::ObjectKey,
+    name::{ObjectKey, PeerName},
+    speaker::bgp::Upsert,
     time::Instant,
     view::LinkIndex,
 };
@@ -60,6 +61,20 @@ pub enum Output {
         /// What it does.
         status: Option<Status>,
     },
+    /// A peer, or what is announced by BGP, is not as it was.
+    Bgp(Upsert),
+    /// All that is to be announced by BGP has been said once: comes once.
+    BgpComplete,
+    /// The Secrets that the passwords of peers are in, in place of those named before: [`super::Input::Password`] says
+    /// what is in them.
+    Secrets(BTreeSet<Arc<str>>),
+    /// What this node announces for a Service by BGP; `None` when it is nothing.
+    BgpStatus {
+        /// The Service.
+        service: ObjectKey,
+        /// What it announces.
+        status: Option<BgpStatus>,
+    },
     /// All that is odd about addresses here, in place of what was said before. At most [`super::MAX_FINDINGS`],
     /// the worst first.
     Findings(Vec<Found>),
@@ -102,6 +117,15 @@ pub struct Status {
     pub addresses: Vec<IpAddr>,
     /// The interfaces it answers on.
     pub interfaces: Vec<String>,
+}
+
+/// What this node announces for one Service by BGP (MetalLB's `ServiceBGPStatus`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BgpStatus {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The peers that are told of one of them at least, as soon as there are sessions with them.
+    pub peers: Vec<PeerName>,
 }
 
 /// Something that is odd about an address, and since when.

@@ -1,5 +1,6 @@
 mod findings;
 mod manner;
+mod routing;
 
 use alloc::{
     string::{String, ToString},

@@ -1,18 +1,23 @@
 //! What was decided, as keyed upserts: only what is not as before is told.
 
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
 use core::net::IpAddr;
 
-use super::{Announcement, Peers};
+use super::{Announcement, Audience, Standing};
 use crate::{
-    config::bgp::{Peer, Source},
+    config::bgp::Source,
     name::{ObjectKey, PeerName},
 };
 
 /// What this node announces by BGP, and the peers that it has.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    peers: BTreeMap<PeerName, Arc<Peer>>,
+    peers: BTreeMap<PeerName, Arc<Standing>>,
     routes: BTreeMap<ObjectKey, BTreeMap<(IpAddr, Source), Announcement>>,
 }
 
@@ -31,20 +36,40 @@ pub struct RouteKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upsert {
     /// A peer of this node.
-    Peer(PeerName, Option<Arc<Peer>>),
+    Peer(PeerName, Option<Arc<Standing>>),
     /// An announcement.
     Route(RouteKey, Option<Box<Announcement>>),
 }
 
 impl Table {
-    /// The peers of this node.
-    pub fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.peers.values()
+    /// Whether this node has any.
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
     }
 
-    /// What is announced for a Service.
-    pub fn announcements(&self, service: &ObjectKey) -> impl Iterator<Item = &Announcement> {
-        self.routes.get(service).into_iter().flat_map(BTreeMap::values)
+    /// The Services that something is announced for.
+    pub fn services(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.routes.keys()
+    }
+
+    /// The addresses that are announced for a Service, and the peers that are told of one of them.
+    #[must_use]
+    pub fn announced(&self, service: &ObjectKey) -> (BTreeSet<IpAddr>, BTreeSet<PeerName>) {
+        let sessions = self.peers.iter().filter(|(_, standing)| standing.session().is_some());
+        let sessions: Vec<_> = sessions.map(|(name, _)| name).collect();
+        let (mut addresses, mut peers) = (BTreeSet::new(), BTreeSet::new());
+        for announcement in self.routes.get(service).into_iter().flat_map(BTreeMap::values) {
+            let is_told = |name: &PeerName| match &announcement.to {
+                Audience::All => true,
+                Audience::Only(names) => names.contains(name),
+            };
+            for name in sessions.iter().copied().filter(|name| is_told(name)) {
+                addresses.insert(announcement.address);
+                peers.insert(name.clone());
+            }
+        }
+        (addresses, peers)
     }
 
     /// Takes what was decided for a Service. What is new comes first, so that traffic always has a way.
@@ -70,13 +95,21 @@ impl Table {
 
     /// Takes the peers of this node as they are now. Those that are gone come first: another one may have the same router.
     #[must_use]
-    pub fn set_peers(&mut self, peers: &Peers<'_>) -> Vec<Upsert> {
-        let after: BTreeMap<_, _> =
-            peers.active.iter().map(|(name, peer)| (name.clone(), (*peer).clone())).collect();
+    pub fn set_peers(&mut self, peers: BTreeMap<PeerName, Standing>) -> Vec<Upsert> {
+        let after = peers.into_iter().map(|(name, standing)| {
+            let same = self.peers.get(&name).filter(|before| ***before == standing).cloned();
+            (name, same.unwrap_or_else(|| standing.into()))
+        });
+        let after = after.collect();
         let before = core::mem::replace(&mut self.peers, after);
         let gone = before.keys().filter(|name| !self.peers.contains_key(*name));
         let gone = gone.map(|name| Upsert::Peer(name.clone(), None));
-        let new = self.peers.iter().filter(|(name, peer)| before.get(*name) != Some(*peer));
-        gone.chain(new.map(|(name, peer)| Upsert::Peer(name.clone(), Some(peer.clone())))).collect()
+        let is_new = |name: &PeerName, standing: &Arc<Standing>| before.get(name) != Some(standing);
+        let new = self.peers.iter().filter(|(name, standing)| is_new(name, standing));
+        // Who waits comes before who takes its place.
+        let (waiting, others): (Vec<_>, Vec<_>) =
+            new.partition(|(_, standing)| standing.session().is_none());
+        let new = waiting.into_iter().chain(others);
+        gone.chain(new.map(|(name, standing)| Upsert::Peer(name.clone(), Some(standing.clone())))).collect()
     }
 }
