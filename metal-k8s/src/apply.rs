@@ -1,5 +1,8 @@
 //! Writes to an API server, by server-side apply.
 
+mod own;
+mod passwords;
+
 use std::{
     collections::VecDeque,
     fmt::Debug,
@@ -15,12 +18,9 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
 };
-use metal_core::{
-    config::ObjectRef, controller::Assignment, event::Event, name::ObjectKey, speaker::Status as L2Status,
-    view::Version,
-};
+use metal_core::{config::ObjectRef, controller::Assignment, event::Event, name::ObjectKey, view::Version};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -28,13 +28,12 @@ use tokio::sync::OnceCell;
 use crate::{
     backend::{Options, Role},
     claims,
-    crd::{ConfigurationState, ServiceL2Status},
     fence::Fence,
     parse::{BFD_PROFILE, BGP_ADVERTISEMENT, BGP_PEER, COMMUNITY, L2_ADVERTISEMENT, POOL, RESERVATION},
     raw,
     seen::Seen,
-    sink::{ConfigStatus, Done, Failure, Job, NodeState},
-    status::{self, L2Object, SpeakerState},
+    sink::{ConfigStatus, Done, Failure, Job},
+    status::{self, OwnKind},
     view,
     watch::with_causes,
 };
@@ -56,7 +55,7 @@ pub(crate) struct ClusterWriter {
     fence: Option<Fence>,
     has_warned: AtomicBool,
     ip_mode: OnceCell<bool>,
-    swept: OnceCell<()>,
+    swept: [OnceCell<()>; OwnKind::ALL.len()],
     /// The object that says how the node stands is there, apart from its status.
     node_made: OnceCell<()>,
     events: Mutex<VecDeque<Published>>,
@@ -80,7 +79,7 @@ impl ClusterWriter {
             fence,
             has_warned: AtomicBool::new(false),
             ip_mode: OnceCell::const_new(),
-            swept: OnceCell::const_new(),
+            swept: [const { OnceCell::const_new() }; OwnKind::ALL.len()],
             node_made: OnceCell::const_new(),
             events: Mutex::new(VecDeque::new()),
         }
@@ -110,16 +109,18 @@ impl ClusterWriter {
 
     async fn try_write(&self, job: &Job) -> Result<Done, Error> {
         match job {
-            Job::Sweep => self.sweep().await?,
+            Job::Sweep => {
+                for kind in OwnKind::ALL {
+                    self.sweep(kind).await?;
+                }
+            }
             Job::Assign { service, version, assignment, .. } => {
                 return self.assign(service, *version, assignment).await;
             }
             Job::Config { object, status: Some(status) } => return self.config(object, status).await,
             Job::Config { status: None, .. } => return Ok(Done::Unchanged), // It went with its object.
-            Job::L2 { service, status } => {
-                self.sweep().await?;
-                self.l2(service, status.as_ref()).await?;
-            }
+            Job::Own(own) => self.own(own).await?,
+            Job::SecretsInUse(names) => self.secrets_in_use(names).await?,
             Job::Node(state) => self.node(state).await?,
             Job::Event { about, event, at } => self.event(about, event, *at).await?,
         }
@@ -219,63 +220,6 @@ impl ClusterWriter {
         });
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace);
         api.patch_status(&object.name, &self.params(), &Patch::Apply(&patch)).await.map(drop)
-    }
-
-    async fn node(&self, state: &NodeState) -> kube::Result<()> {
-        let Role::Speaker { node, pod } = &self.options.role else { return Ok(()) };
-        let object = SpeakerState { node, namespace: &self.options.namespace, pod: pod.as_ref() };
-        let resource = ApiResource::erase::<ConfigurationState>(&());
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &self.options.namespace, &resource);
-        let (name, (main, status)) = (object.name(), object.manifests(state));
-        let (params, status) = (self.params(), Patch::Apply(&status));
-        let make = || async { api.patch(&name, &params, &Patch::Apply(&main)).await.map(drop) };
-        self.node_made.get_or_try_init(make).await?;
-        match api.patch_status(&name, &params, &status).await {
-            // Somebody has removed it.
-            Err(kube::Error::Api(error)) if error.code == 404 => {
-                make().await?;
-                api.patch_status(&name, &params, &status).await.map(drop)
-            }
-            result => result.map(drop),
-        }
-    }
-
-    async fn l2(&self, service: &ObjectKey, status: Option<&L2Status>) -> kube::Result<()> {
-        let Role::Speaker { node, pod } = &self.options.role else { return Ok(()) };
-        let object = L2Object { node, service, namespace: &self.options.namespace, pod: pod.as_ref() };
-        let api = self.l2_statuses();
-        let name = object.name();
-        let Some(status) = status else {
-            return api.delete(&name, &DeleteParams::default()).await.map(drop);
-        };
-        let (main, status) = object.manifests(status);
-        api.patch(&name, &self.params(), &Patch::Apply(&main)).await?;
-        api.patch_status(&name, &self.params(), &Patch::Apply(&status)).await.map(drop)
-    }
-
-    /// Whoever starts announces nothing yet, so what an earlier incarnation said is no longer true.
-    async fn sweep(&self) -> kube::Result<()> {
-        let Role::Speaker { node, .. } = &self.options.role else { return Ok(()) };
-        let sweep = || async {
-            let api = self.l2_statuses();
-            let own = ListParams::default().labels(&format!(
-                "{}={}",
-                status::NODE_LABEL,
-                status::label(node.as_str())
-            ));
-            match api.delete_collection(&DeleteParams::default(), &own).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()), // There is no such kind.
-                result => result.map(drop),
-            }
-        };
-        self.swept.get_or_try_init(sweep).await.map(drop)
-    }
-
-    /// Untyped: an answer must not fail because of an object that somebody else wrote.
-    fn l2_statuses(&self) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<ServiceL2Status>(&());
-        Api::namespaced_with(self.client.clone(), &self.options.namespace, &resource)
     }
 
     async fn event(&self, about: &ObjectRef, event: &Event, at: Timestamp) -> Result<(), Error> {

@@ -209,19 +209,21 @@ impl Backend {
         let (sender, changes) = mpsc::channel(BACKLOG);
         let options = &self.options;
         let written = sender.downgrade();
+        let (wanting, wanted) = mpsc::unbounded_channel();
         let writer = match &self.place {
             Place::Cluster(client) => {
                 let seen = Seen::default();
                 watch::start(client, options, &seen, &sender);
+                watch::secrets::start(client, options, wanted, &sender);
                 let (client, options) = (client.clone(), options.clone());
                 Writer::Cluster(Box::new(ClusterWriter::new(client, options, seen, fence.cloned())))
             }
             Place::Directory { manifests, state, own } => {
-                files::start(options, manifests, state, sender)?;
+                files::start(options, manifests, state, wanted, sender)?;
                 Writer::Directory(StateWriter::new(state, own, options.clone()))
             }
         };
-        let sink = Sink::start(writer, written);
+        let sink = Sink::start(writer, written, wanting);
         Ok((changes, sink))
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use metal_core::{
-    config::{Object, ObjectRef},
+    config::{Object, ObjectRef, bgp::Secret},
     name::{NodeName, ObjectKey},
     selector::Labels,
     view::{EndpointSlice, Network, Node, Service},
@@ -32,6 +32,9 @@ pub enum Change {
     Network(ObjectRef, Option<Network>),
     /// A configuration object as it is now; `None` when it is gone.
     Config(ObjectRef, Option<Object>),
+    /// The password in a Secret that is wanted ([`Sink::want_secrets`](crate::Sink::want_secrets)) as it is now;
+    /// `None` when there is none: the Secret is gone, cannot be read or holds no password, which has been told.
+    Secret(Arc<str>, Option<Secret>),
     /// Every kind has been listed completely once. Comes once.
     Synced,
     /// What [`Sink::assign`](crate::Sink::assign) was told with this number has been written, and nothing older

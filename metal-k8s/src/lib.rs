@@ -57,3 +57,4 @@ pub use fence::Fence;
 pub use files::offline::{Fault, Manifests, Place, Unusable};
 pub use lease::{LeaseClient, LeaseError};
 pub use sink::Sink;
+pub use status::SessionState;

@@ -188,6 +188,17 @@ fn selector(field: &str, selector: LabelSelector) -> Result<Selector, Refusal> {
     Ok(Selector { requirements })
 }
 
+/// Whether `name` is a DNS subdomain (RFC 1123), as names of objects are. It becomes part of a path.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
 /// The line and the reason of a YAML error, in one line of text.
 pub(crate) fn yaml_error(error: &serde_saphyr::Error) -> (Option<u64>, String) {
     let location = error.location().filter(|location| location.line() > 0);

@@ -307,10 +307,13 @@ macro_rules! resource {
 }
 
 mod bgp;
+mod secret;
 pub(crate) use bgp::{BfdProfile, BgpAdvertisement, BgpPeer, Community};
+pub(crate) use secret::Secret;
 
 resource!(Service, NamespaceResourceScope, "", "v1", "Service", "services");
 resource!(Applied, NamespaceResourceScope, "", "v1", "Service", "services");
+resource!(Secret, NamespaceResourceScope, "", "v1", "Secret", "secrets");
 resource!(Namespace, ClusterResourceScope, "", "v1", "Namespace", "namespaces");
 resource!(Reservation, NamespaceResourceScope, "metallb.io", "v1beta1", "IPReservation", "ipreservations");
 resource!(

@@ -17,7 +17,7 @@ use crate::{
     raw,
     seen::Transitions,
     sink::{Done, Failure, Job},
-    status::{self, L2Object, SpeakerState},
+    status::{self, Author, OwnKind, SpeakerState},
 };
 
 /// How many events `events.jsonl` keeps.
@@ -73,13 +73,13 @@ impl StateWriter {
     fn try_write(&self, job: &Job) -> Result<(), (PathBuf, io::Error)> {
         let Inner { state, own, options } = &*self.0;
         match job {
-            Job::Sweep => {
-                let path = own.join("objects/ServiceL2Status");
+            Job::Sweep => OwnKind::ALL.into_iter().try_for_each(|kind| {
+                let path = own.join("objects").join(kind.name());
                 match fs::remove_dir_all(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => Err((path, error)),
                     _ => Ok(()),
                 }
-            }
+            }),
             Job::Assign { service, assignment, .. } => {
                 let path = service_path(state, service);
                 let there = fs::read_to_string(&path).ok().and_then(|text| service_state(&text).ok());
@@ -100,16 +100,17 @@ impl StateWriter {
                     &json!({"apiVersion": api_version, "kind": object.kind, "metadata": metadata, "status": status}),
                 )
             }
-            Job::L2 { service, status } => {
+            Job::Own(said) => {
                 let Role::Speaker { node, .. } = &options.role else { return Ok(()) };
-                let object = L2Object { node, service, namespace: &options.namespace, pod: None };
-                let (namespace, name) = (options.namespace.as_str().into(), object.name().as_str().into());
-                let path = object_path(own, &ObjectRef { kind: "ServiceL2Status", namespace, name });
-                let Some(status) = status else { return remove(path) };
-                let (mut main, mut with_status) = object.manifests(status);
-                main["status"] = with_status["status"].take();
+                let author = Author { node, namespace: &options.namespace, pod: None };
+                let (namespace, name) = (options.namespace.as_str().into(), said.name(node).into());
+                let path = object_path(own, &ObjectRef { kind: said.kind().name(), namespace, name });
+                let Some((mut main, mut status)) = said.manifests(author) else { return remove(path) };
+                main["status"] = status["status"].take();
                 put(path, &main)
             }
+            // Whoever may read the manifests may read what they say.
+            Job::SecretsInUse(_) => Ok(()),
             Job::Node(node_state) => {
                 let Role::Speaker { node, .. } = &options.role else { return Ok(()) };
                 let object = SpeakerState { node, namespace: &options.namespace, pod: None };

@@ -1,5 +1,7 @@
 //! What we write into objects: the values, wherever they go.
 
+mod own;
+
 use std::net::IpAddr;
 
 use k8s_openapi::{
@@ -13,9 +15,10 @@ use metal_core::{
     event::{Event, Severity},
     finding::Finding,
     name::{NodeName, ObjectKey, PoolName},
-    speaker::Status as L2Status,
     view::Condition,
 };
+pub use own::SessionState;
+pub(crate) use own::{Author, Own, OwnKind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -29,10 +32,6 @@ use crate::{
     view::{ANNOUNCED, ASSIGNED},
 };
 
-/// The label of a `ServiceL2Status` that names its node.
-pub(crate) const NODE_LABEL: &str = "metallb.io/node";
-const SERVICE_LABEL: &str = "metallb.io/service-name";
-const NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
 /// The longest value of a label.
 const LABEL_LENGTH: usize = 63;
 
@@ -225,55 +224,6 @@ pub(crate) fn event(
         reporting_component: Some(component.into()),
         reporting_instance: Some(host.unwrap_or(component).into()),
         ..core::Event::default()
-    }
-}
-
-/// The `ServiceL2Status` of one node for one Service.
-#[derive(Clone, Copy)]
-pub(crate) struct L2Object<'a> {
-    pub(crate) node: &'a NodeName,
-    pub(crate) service: &'a ObjectKey,
-    pub(crate) namespace: &'a str,
-    pub(crate) pod: Option<&'a Pod>,
-}
-
-impl L2Object<'_> {
-    /// Always the same for the same node and Service, so that a repeated write meets the same object.
-    pub(crate) fn name(&self) -> String {
-        let hash = Sha256::digest(format!("{}#{}", self.node, self.service));
-        format!("l2-{}", hex(&hash[..10]))
-    }
-
-    /// The object without its status, and with nothing but its status: they are written apart.
-    pub(crate) fn manifests(&self, status: &L2Status) -> (Value, Value) {
-        let head = |more: Value| {
-            let mut object = json!({
-                "apiVersion": "metallb.io/v1beta1",
-                "kind": "ServiceL2Status",
-                "metadata": {"name": self.name(), "namespace": self.namespace},
-            });
-            if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
-                object.extend(more);
-            }
-            object
-        };
-        let mut main = head(json!({"spec": {}}));
-        main["metadata"]["labels"] = json!({
-            NODE_LABEL: label(self.node.as_str()),
-            SERVICE_LABEL: label(&self.service.name),
-            NAMESPACE_LABEL: label(&self.service.namespace),
-        });
-        if let Some(pod) = self.pod {
-            main["metadata"]["ownerReferences"] = json!([owner(pod)]);
-        }
-        let interfaces: Vec<_> = status.interfaces.iter().map(|name| json!({"name": name})).collect();
-        let status = head(json!({"status": {
-            "node": self.node.as_str(),
-            "serviceName": &*self.service.name,
-            "serviceNamespace": &*self.service.namespace,
-            "interfaces": interfaces,
-        }}));
-        (main, status)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cluster as a source: one watch per kind, one stream of changes.
 
 mod kinds;
+pub(crate) mod secrets;
 
 use std::{
     collections::HashSet,

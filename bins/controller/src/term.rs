@@ -107,7 +107,7 @@ impl Term {
             }
             Change::Written { service, write } => Input::Written { service, write },
             Change::Problem(problem) => return warn!("{problem}"),
-            Change::Endpoints(..) => return,
+            Change::Endpoints(..) | Change::Secret(..) => return,
         };
         self.machine.handle_input(self.clock.now(), input);
     }
@@ -126,6 +126,10 @@ impl Term {
                 Output::Usage { pool, object, usage, held } => {
                     self.metrics.usage(&pool, usage, held.len());
                     self.sink.usage(object, usage, held);
+                }
+                Output::SecretsInUse(names) => {
+                    debug!("{} Secrets hold passwords in use", names.len());
+                    self.sink.secrets_in_use(names);
                 }
                 Output::Note(note) => info!("{note}"),
             }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::{Controller, Output, Timer, agenda::Queue, record::Orphan};
 use crate::{
-    config::{ObjectRef, Pool},
+    config::{ObjectRef, Pool, bgp::Password},
     name::{ObjectKey, PoolName},
     selector::Labels,
     time::Instant,
@@ -26,6 +26,9 @@ impl Controller {
         let changes = self.config.take_changes();
         for (object, refusals) in changes.verdicts {
             self.outputs.push_back(Output::Verdict { object, refusals });
+        }
+        if !changes.peers.is_empty() || self.secrets_in_use.is_none() {
+            self.tell_secrets();
         }
         if changes.pools.is_empty() && changes.reservations.is_empty() {
             return;
@@ -73,6 +76,20 @@ impl Controller {
         }
         self.look_at_waiting();
         self.recount.extend(changes.pools);
+    }
+
+    /// Says which Secrets the speakers have to read, if that is new.
+    fn tell_secrets(&mut self) {
+        let peers = self.config.snapshot().bgp().peers();
+        let names = peers.filter_map(|peer| match &peer.password {
+            Some(Password::FromSecret(name)) => Some(Arc::from(name.as_str())),
+            Some(Password::Plain(_)) | None => None,
+        });
+        let names: BTreeSet<Arc<str>> = names.collect();
+        if self.secrets_in_use.as_ref() != Some(&names) {
+            self.secrets_in_use = Some(names.clone());
+            self.outputs.push_back(Output::SecretsInUse(names));
+        }
     }
 
     /// A pool is gone: those who have addresses of it remember what matters of it.

@@ -120,6 +120,9 @@ pub enum Output {
         /// The addresses that are kept for their former owners.
         held: Vec<Held>,
     },
+    /// The names of the Secrets that peers in force have their passwords from: the speakers have to read these, and no
+    /// other. Said once everything is listed, and whenever it changes.
+    SecretsInUse(BTreeSet<Arc<str>>),
     /// Something to log that is neither an event nor a verdict.
     Note(String),
 }
@@ -147,6 +150,8 @@ pub struct Controller {
     is_synced: bool,
     config: Configuration,
     is_config_changed: bool,
+    /// What has been said of them.
+    secrets_in_use: Option<BTreeSet<Arc<str>>>,
     ipam: Ipam,
     services: BTreeMap<ObjectKey, Record>,
     agenda: Agenda,

@@ -3,7 +3,7 @@ use metal_core::{
     controller::Usage,
     event::{Event, Severity},
     finding::Finding,
-    speaker::Reason,
+    speaker::{Reason, Status as L2Status},
     view::Condition,
 };
 use serde_json::Value;
@@ -14,7 +14,8 @@ use crate::{
     crd::NodeNetwork,
     fake::{Answer, Fake, Request, refused},
     seen::{Since, Transitions},
-    sink::Count,
+    sink::{Count, NodeState},
+    status::{Own, SessionState},
 };
 
 fn assignment(addresses: &[&str], pools: &[&str]) -> Assignment {
@@ -392,8 +393,9 @@ async fn an_l2_status_is_applied_after_the_sweep_of_earlier_ones() {
     let (writer, _) = writer(&fake, speaker());
     let service = ObjectKey::new("shop", "web");
     let status = L2Status { addresses: vec![], interfaces: vec!["eth0".into()] };
-    writer.write(&Job::L2 { service: service.clone(), status: Some(status) }).await.unwrap();
-    writer.write(&Job::L2 { service, status: None }).await.unwrap();
+    let own = |status| Job::Own(Own::L2 { service: service.clone(), status });
+    writer.write(&own(Some(status))).await.unwrap();
+    writer.write(&own(None)).await.unwrap();
     let requests = fake.take();
     let all = "/apis/metallb.io/v1beta1/namespaces/metallb-system/servicel2statuses";
     let name = requests[1].body["metadata"]["name"].as_str().unwrap();
@@ -410,6 +412,66 @@ async fn an_l2_status_is_applied_after_the_sweep_of_earlier_ones() {
     assert_eq!(requests[1].body["metadata"]["ownerReferences"][0]["uid"], "7");
     assert_eq!(requests[2].body["status"]["interfaces"], json!([{"name": "eth0"}]));
     assert!(requests[2].body.get("spec").is_none());
+}
+
+#[tokio::test]
+async fn what_is_said_of_bgp_is_swept_written_and_removed() {
+    let fake = Fake::start(echo(json!({"kind": "Status"}))).await;
+    let (writer, _) = writer(&fake, speaker());
+    let own = |peers| Job::Own(Own::Bgp { service: web(), peers });
+    writer.write(&Job::Sweep).await.unwrap();
+    writer.write(&own(Some(vec!["tor".into()]))).await.unwrap();
+    writer.write(&own(None)).await.unwrap();
+    let state = SessionState { phase: "Active", router: "192.0.2.1".into(), ..SessionState::default() };
+    let session = |state| Job::Own(Own::Session { peer: "tor".into(), state });
+    writer.write(&session(Some(state))).await.unwrap();
+    writer.write(&session(None)).await.unwrap();
+    let requests = fake.take();
+    let of = |group: &str, plural: &str| format!("/apis/{group}/v1beta1/namespaces/metallb-system/{plural}");
+    let (l2, bgp) = (of("metallb.io", "servicel2statuses"), of("metallb.io", "servicebgpstatuses"));
+    let sessions = of("frrk8s.metallb.io", "bgpsessionstates");
+    let name = |index: usize| requests[index].body["metadata"]["name"].as_str().unwrap();
+    let mut expected: Vec<_> = [&l2, &bgp, &sessions].map(|all| format!("DELETE {all}")).into();
+    for (all, index) in [(bgp, 3), (sessions, 6)] {
+        let object = format!("{all}/{}", name(index));
+        expected.extend([
+            format!("PATCH {object}"),
+            format!("PATCH {object}/status"),
+            format!("DELETE {object}"),
+        ]);
+    }
+    assert_eq!(paths(&requests), expected);
+    assert_eq!(requests[4].body["status"]["peers"], json!(["tor"]));
+    assert!(
+        requests[2].path.contains("managed-by%3Dmetal-speaker"),
+        "not those of frr-k8s: {}",
+        requests[2].path
+    );
+    assert!(name(6).starts_with("n1-"));
+    assert_eq!(requests[6].body["metadata"]["ownerReferences"][0]["uid"], "7");
+    assert_eq!(requests[7].body["status"]["bgpStatus"], "Active");
+}
+
+#[tokio::test]
+async fn the_role_names_exactly_the_secrets_in_use_and_only_the_leader_writes_it() {
+    let fake = Fake::start(echo(json!({}))).await;
+    let fence = Fence::new(|| metal_core::Instant::from_micros(5));
+    let options = Options::new(Role::Controller);
+    let writer = ClusterWriter::new(fake.client(), options, Seen::default(), Some(fence.clone()));
+    let job = |names: &[&str]| Job::SecretsInUse(names.iter().map(|name| (*name).into()).collect());
+    assert!(writer.write(&job(&["tor"])).await.unwrap_err().retry);
+    assert!(fake.take().is_empty(), "it does not lead");
+    fence.open(metal_core::Instant::from_micros(6));
+    writer.write(&job(&["tor"])).await.unwrap();
+    writer.write(&job(&[])).await.unwrap();
+    let requests = fake.take();
+    let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/metallb-system/roles/metal-bgp-passwords";
+    assert_eq!(paths(&requests), [format!("PATCH {role}"), format!("PATCH {role}")]);
+    assert_eq!(
+        requests[0].body["rules"],
+        json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["tor"], "verbs": ["get", "list", "watch"]}])
+    );
+    assert_eq!(requests[1].body["rules"], json!([]));
 }
 
 #[tokio::test]

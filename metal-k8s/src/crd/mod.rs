@@ -6,11 +6,13 @@ mod accepted;
 mod bfd_profile;
 mod bgp_advertisement;
 mod bgp_peer;
+mod bgp_session_state;
 mod community;
 mod configuration_state;
 mod ip_address_pool;
 mod ip_reservation;
 mod l2_advertisement;
+mod service_bgp_status;
 mod service_l2_status;
 
 use std::{fs, io, path::Path};
@@ -22,6 +24,7 @@ pub use accepted::AcceptedStatus;
 pub use bfd_profile::{BFDProfile, BFDProfileSpec};
 pub use bgp_advertisement::{BGPAdvertisement, BGPAdvertisementSpec, NextHop};
 pub use bgp_peer::{BGPPeer, BGPPeerSpec, Password, SecretReference};
+pub use bgp_session_state::{BGPSessionState, BGPSessionStateSpec, BGPSessionStateStatus};
 pub use community::{Community, CommunityAlias, CommunitySpec};
 pub use configuration_state::{
     AddressFinding, ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus, NodeNetwork,
@@ -33,6 +36,7 @@ pub use ip_reservation::{IPReservation, IPReservationSpec, IPReservationStatus, 
 pub use l2_advertisement::{
     L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus, PreferredNodeSelector,
 };
+pub use service_bgp_status::{ServiceBGPStatus, ServiceBGPStatusSpec, ServiceBGPStatusStatus};
 pub use service_l2_status::{InterfaceInfo, ServiceL2Status, ServiceL2StatusSpec, ServiceL2StatusStatus};
 
 /// The condition that says whether an object is in force.
@@ -63,6 +67,8 @@ pub fn all() -> Vec<File> {
         without_required_spec(json(&BGPAdvertisement::crd())),
         without_required_spec(json(&Community::crd())),
         without_required_spec(json(&BFDProfile::crd())),
+        without_required_spec(json(&ServiceBGPStatus::crd())),
+        without_required_spec(json(&BGPSessionState::crd())),
     ]
     .into_iter()
     .map(file)
@@ -163,19 +169,23 @@ mod tests {
 
     #[test]
     fn names_scope_and_status_are_those_of_metallb() {
-        for (file, (plural, kind)) in all().iter().zip([
-            ("ipaddresspools", "IPAddressPool"),
-            ("l2advertisements", "L2Advertisement"),
-            ("servicel2statuses", "ServiceL2Status"),
-            ("ipreservations", "IPReservation"),
-            ("configurationstates", "ConfigurationState"),
-            ("bgppeers", "BGPPeer"),
-            ("bgpadvertisements", "BGPAdvertisement"),
-            ("communities", "Community"),
-            ("bfdprofiles", "BFDProfile"),
-        ]) {
+        let expected = [
+            ("ipaddresspools.metallb.io", "IPAddressPool"),
+            ("l2advertisements.metallb.io", "L2Advertisement"),
+            ("servicel2statuses.metallb.io", "ServiceL2Status"),
+            ("ipreservations.metallb.io", "IPReservation"),
+            ("configurationstates.metallb.io", "ConfigurationState"),
+            ("bgppeers.metallb.io", "BGPPeer"),
+            ("bgpadvertisements.metallb.io", "BGPAdvertisement"),
+            ("communities.metallb.io", "Community"),
+            ("bfdprofiles.metallb.io", "BFDProfile"),
+            ("servicebgpstatuses.metallb.io", "ServiceBGPStatus"),
+            ("bgpsessionstates.frrk8s.metallb.io", "BGPSessionState"),
+        ];
+        assert_eq!(all().len(), expected.len());
+        for (file, (name, kind)) in all().iter().zip(expected) {
             let crd: Value = serde_saphyr::from_str(&file.yaml).unwrap();
-            assert_eq!(crd["metadata"]["name"], format!("{plural}.metallb.io"));
+            assert_eq!(crd["metadata"]["name"], name);
             assert_eq!(crd["spec"]["names"]["kind"], kind);
             assert_eq!(crd["spec"]["scope"], "Namespaced");
             assert_eq!(crd["spec"]["versions"][0]["name"], "v1beta1");

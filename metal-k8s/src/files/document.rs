@@ -160,6 +160,22 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Whether it says anywhere that it is a Secret, also where it cannot be decoded.
+    pub(super) fn is_secret(&self) -> bool {
+        let text = match &self.body {
+            Body::Yaml(text) | Body::Json(text) => text,
+            Body::Item { value, .. } => return value["kind"] == "Secret",
+        };
+        let letters = |letter: char| !letter.is_ascii_alphanumeric();
+        let mut words = text.split(letters).filter(|word| !word.is_empty()).peekable();
+        while let Some(word) = words.next() {
+            if word == "kind" && words.peek().is_some_and(|next| next.starts_with("Secret")) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The line that says the kind, else the one where the document starts.
     pub(super) fn kind_line(&self) -> u64 {
         let (Body::Yaml(text) | Body::Json(text)) = self.body else { return self.line };

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_core::{
-    config::{Object, ObjectRef, Refusal, Spec},
+    config::{Object, ObjectRef, Refusal, Spec, bgp},
     name::{NodeName, ObjectKey},
     selector::Labels,
     view::{EndpointSlice, Network, Node, Service},
@@ -19,7 +19,7 @@ use crate::{
     crd, legacy,
     parse::{
         self, BFD_PROFILE, BGP_ADVERTISEMENT, BGP_PEER, COMMUNITY, CONFIG_MAP, CONFIGURATION_STATE,
-        L2_ADVERTISEMENT, POOL, RESERVATION,
+        L2_ADVERTISEMENT, POOL, RESERVATION, is_name,
     },
     raw, view,
 };
@@ -29,6 +29,8 @@ use crate::{
 pub(super) enum Id {
     /// Configuration comes first: Services are judged by it.
     Config(ObjectRef),
+    /// By its name: it is one of the configured namespace.
+    Secret(Arc<str>),
     Namespace(Arc<str>),
     Network(ObjectRef),
     Node(NodeName),
@@ -40,6 +42,7 @@ impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(object) | Self::Network(object) => write!(f, "{object}"),
+            Self::Secret(name) => write!(f, "Secret {name}"),
             Self::Namespace(name) => write!(f, "Namespace {name}"),
             Self::Node(name) => write!(f, "Node {name}"),
             Self::Service(key) => write!(f, "Service {key}"),
@@ -52,6 +55,8 @@ impl std::fmt::Display for Id {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Config(Object),
+    /// Its password, or why it has none.
+    Secret(Result<bgp::Secret, String>),
     Namespace(Labels),
     Network(Network),
     Node(Node),
@@ -64,6 +69,7 @@ impl Id {
     pub(super) fn kind_and_name(&self) -> (String, String) {
         match self {
             Self::Config(object) | Self::Network(object) => (object.kind.into(), object.name.to_string()),
+            Self::Secret(name) => (SECRET.into(), name.to_string()),
             Self::Namespace(name) => ("Namespace".into(), name.to_string()),
             Self::Node(name) => ("Node".into(), name.to_string()),
             Self::Service(key) => ("Service".into(), key.name.to_string()),
@@ -76,6 +82,9 @@ impl Id {
         Some(match (self, value) {
             (Self::Config(object), None) => Change::Config(object, None),
             (Self::Config(object), Some(Value::Config(value))) => Change::Config(object, Some(value)),
+            // It is not wanted any more.
+            (Self::Secret(_), None) => return None,
+            (Self::Secret(name), Some(Value::Secret(value))) => Change::Secret(name, value.ok()),
             (Self::Namespace(name), None) => Change::Namespace(name, None),
             (Self::Namespace(name), Some(Value::Namespace(labels))) => Change::Namespace(name, Some(labels)),
             (Self::Network(object), None) => Change::Network(object, None),
@@ -108,6 +117,9 @@ pub(super) struct Manifest {
     pub(super) problems: Vec<Problem>,
 }
 
+/// The kind of what holds passwords.
+const SECRET: &str = "Secret";
+
 /// Kinds that a manifest may well have and that nothing here depends on.
 const UNUSED: &[&str] = &[
     "ClusterRole",
@@ -138,7 +150,6 @@ const UNUSED: &[&str] = &[
     "Role",
     "RoleBinding",
     "RuntimeClass",
-    "Secret",
     "ServiceAccount",
     "ServiceBGPStatus",
     "ServiceL2Status",
@@ -230,6 +241,14 @@ impl Reader<'_> {
     }
 
     fn document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
+        self.plain_document(document).map_err(|problem| match document.is_secret() {
+            // What is wrong with it may be a part of the password.
+            true => Problem { message: "this Secret cannot be read".into(), ..problem },
+            false => problem,
+        })
+    }
+
+    fn plain_document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
         let head: Head = document.decode().map_err(|fault| self.unreadable(fault))?;
         let Some(kind) = head.kind.as_deref() else {
             let message = "not a Kubernetes object: it has no kind".into();
@@ -297,6 +316,13 @@ impl Reader<'_> {
                 let id = Id::Namespace(raw.metadata.name.as_deref().unwrap_or_default().into());
                 let labels = raw.metadata.labels.unwrap_or_default();
                 self.entry(document, id, Value::Namespace(labels));
+            }
+            SECRET => {
+                let raw: raw::Secret = self.decode(document)?;
+                let object = self.reference(SECRET, &raw.metadata);
+                if *object.namespace == *self.options.namespace {
+                    self.entry(document, Id::Secret(object.name), Value::Secret(raw.password()));
+                }
             }
             CONFIGURATION_STATE => {
                 let raw: raw::ConfigurationState = self.decode(document)?;
@@ -406,24 +432,13 @@ fn is_list(kind: &str) -> bool {
 /// The `apiVersion` that a kind must have, if it is one that counts; the first one is the present one.
 fn expected(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
-        "Service" | "Node" | "Namespace" | CONFIG_MAP => &["v1"],
+        "Service" | "Node" | "Namespace" | CONFIG_MAP | SECRET => &["v1"],
         "EndpointSlice" => &["discovery.k8s.io/v1"],
         BGP_PEER => &["metallb.io/v1beta2", "metallb.io/v1beta1"],
         POOL | L2_ADVERTISEMENT | RESERVATION | CONFIGURATION_STATE | BGP_ADVERTISEMENT | COMMUNITY
         | BFD_PROFILE => &["metallb.io/v1beta1"],
         _ => return None,
     })
-}
-
-/// Whether `name` is a DNS subdomain (RFC 1123), as names of objects are. It becomes part of a path.
-fn is_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// What a speaker says about the networks of its node.

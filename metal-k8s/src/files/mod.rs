@@ -29,6 +29,7 @@ use crate::{
     backend::{OpenError, Options, Role},
     change::{Change, Problem},
     parse::CONFIGURATION_STATE,
+    sink::Wanted,
     state,
 };
 
@@ -43,6 +44,7 @@ pub(crate) fn start(
     options: &Options,
     manifests: &Path,
     state: &Path,
+    wanted: mpsc::UnboundedReceiver<Wanted>,
     changes: mpsc::Sender<Change>,
 ) -> Result<(), OpenError> {
     let services = state.join("services");
@@ -67,6 +69,7 @@ pub(crate) fn start(
         model: Model::new(options),
         forgets: (options.role == Role::Controller).then(|| state.to_path_buf()),
         due: HashMap::new(),
+        wanted: Some(wanted),
         changes,
     };
     drop(guard);
@@ -97,6 +100,8 @@ struct Source {
     forgets: Option<PathBuf>,
     /// Manifests that have changed, and when they will have been quiet for long enough.
     due: HashMap<PathBuf, Instant>,
+    /// Which Secrets somebody wants to know of, as long as that may change.
+    wanted: Option<mpsc::UnboundedReceiver<Wanted>>,
     changes: mpsc::Sender<Change>,
 }
 
@@ -130,6 +135,7 @@ impl Source {
             notices = self.manifests.next() => return self.on_manifests(notices).await,
             notices = self.services.next() => self.on_services(notices).await,
             notices = next(&mut self.networks) => self.on_networks(notices).await,
+            wanted = wants(&mut self.wanted) => self.model.want(wanted),
             () = quiet => {
                 let now = Instant::now();
                 let due: Vec<_> = self.due.extract_if(|_, due| *due <= now).map(|(path, _)| path).collect();
@@ -265,6 +271,18 @@ async fn next(tree: &mut Option<Tree>) -> Vec<Notice> {
         Some(tree) => tree.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// The Secrets that are wanted from now on.
+async fn wants(wanted: &mut Option<mpsc::UnboundedReceiver<Wanted>>) -> Wanted {
+    if let Some(receiver) = wanted {
+        if let Some(names) = receiver.recv().await {
+            return names;
+        }
+        // The sink is gone: it stays as it is.
+        *wanted = None;
+    }
+    std::future::pending().await
 }
 
 /// Waits until the directory is there again.

@@ -16,8 +16,13 @@ use crate::{
     backend::{Options, Role},
     change::{Change, Problem},
     parse::RESERVATION,
-    raw, state, view,
+    raw,
+    sink::Wanted,
+    state, view,
 };
+
+/// What is told of a Secret without a password.
+const NO_PASSWORD: Value = Value::Secret(Err(String::new()));
 
 /// What the files say, and what has been told of it.
 pub(super) struct Model {
@@ -28,6 +33,8 @@ pub(super) struct Model {
     /// What speakers say about their nodes, by file.
     networks: BTreeMap<PathBuf, (ObjectRef, Network)>,
     state_problems: BTreeMap<ObjectKey, Problem>,
+    /// The Secrets that somebody wants to know of.
+    wanted: Wanted,
     told: BTreeMap<Id, Value>,
     reported: BTreeSet<Problem>,
 }
@@ -47,6 +54,7 @@ impl Model {
             states: BTreeMap::new(),
             networks: BTreeMap::new(),
             state_problems: BTreeMap::new(),
+            wanted: Wanted::new(),
             told: BTreeMap::new(),
             reported: BTreeSet::new(),
         }
@@ -78,6 +86,11 @@ impl Model {
     /// A manifest is gone.
     pub(super) fn removed(&mut self, path: &Path) {
         self.files.remove(path);
+    }
+
+    /// These Secrets are wanted, and no other.
+    pub(super) fn want(&mut self, names: Wanted) {
+        self.wanted = names;
     }
 
     /// All manifests that are known.
@@ -171,17 +184,25 @@ impl Model {
                 }
             }
         }
-        let objects = objects.into_values().map(|(_, entry)| entry).filter(|entry| self.wants(&entry.id));
+        let missing = self.wanted.iter().map(|name| Id::Secret(name.clone()));
+        let missing: Vec<_> = missing.filter(|id| !objects.contains_key(id)).collect();
+        problems.extend(missing.iter().map(|id| no_secret(id)));
+        let missing = missing.into_iter().map(|id| (id, NO_PASSWORD));
+        let objects: Vec<_> = objects.into_values().filter(|(_, entry)| self.wants(&entry.id)).collect();
+        problems.extend(objects.iter().filter_map(|(path, entry)| no_password(path, entry)));
+        let objects = objects.into_iter().map(|(_, entry)| entry);
         let said = self.networks.values().cloned();
         let said = said.map(|(object, network)| (Id::Network(object), Value::Network(network)));
         let objects = objects.map(|entry| (entry.id.clone(), self.with_state(entry)));
-        (said.chain(objects).collect(), problems)
+        let all: BTreeMap<_, _> = said.chain(objects).chain(missing).collect();
+        (all, problems)
     }
 
     fn wants(&self, id: &Id) -> bool {
         let is_controller = self.options.role == Role::Controller;
         match id {
             Id::Config(object) => is_controller || object.kind != RESERVATION,
+            Id::Secret(name) => self.wanted.contains(name),
             Id::Service(_) | Id::Node(_) => true,
             Id::Namespace(_) | Id::Network(_) => is_controller,
             Id::Endpoints(_) => !is_controller,
@@ -201,7 +222,22 @@ impl Model {
                     ..service.clone()
                 })
             }
+            // The reason is told as a problem.
+            (_, Value::Secret(Err(_))) => NO_PASSWORD,
             (_, value) => value.clone(),
         }
     }
+}
+
+/// A Secret that is wanted and in no manifest.
+fn no_secret(id: &Id) -> Problem {
+    let message = "in no manifest; BGP sessions that need its password wait".into();
+    Problem { file: id.to_string().into(), line: None, message }
+}
+
+/// A Secret that is wanted and holds no password.
+fn no_password(path: &Path, entry: &Entry) -> Option<Problem> {
+    let Value::Secret(Err(reason)) = &entry.value else { return None };
+    let message = format!("{}: {reason}; BGP sessions that need it wait", entry.id);
+    Some(Problem { file: path.into(), line: Some(entry.line), message })
 }

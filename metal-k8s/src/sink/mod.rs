@@ -7,7 +7,7 @@ mod queue;
 mod run;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use metal_core::{
     controller::{Assignment, Usage},
     event::{Event, Severity},
     finding::Finding,
-    name::{NodeName, ObjectKey},
+    name::{NodeName, ObjectKey, PeerName},
     speaker::Status,
     view::Version,
 };
@@ -29,7 +29,12 @@ use tokio::{
 
 use self::queue::{Class, Queue, Schedule};
 use crate::{
-    apply::ClusterWriter, change::Change, crd::NodeNetwork, parse::CONFIG_MAP, state::StateWriter, status,
+    apply::ClusterWriter,
+    change::Change,
+    crd::NodeNetwork,
+    parse::CONFIG_MAP,
+    state::StateWriter,
+    status::{self, Own, SessionState},
 };
 
 /// Writes under way at one time: more only queue in the API server.
@@ -37,7 +42,7 @@ const IN_FLIGHT: usize = 8;
 /// The pause between two writes of the status of one object: what counts addresses changes with each of them.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// The same for what a speaker says of its node: the controller acts on it.
+/// The same for what a speaker says of its node, on which the controller acts, and of its announcements and sessions.
 const NODE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes what the machines decide. Cheap to clone; no call waits or fails.
@@ -51,7 +56,12 @@ struct Shared {
     state: Mutex<State>,
     wake: Notify,
     idle: Notify,
+    /// Tells the source which Secrets are wanted.
+    wanted: mpsc::UnboundedSender<Wanted>,
 }
+
+/// The names of the Secrets that are wanted.
+pub(crate) type Wanted = BTreeSet<Arc<str>>;
 
 #[derive(Default)]
 struct State {
@@ -70,6 +80,9 @@ enum Key {
     Service(ObjectKey),
     Config(ObjectRef),
     L2(ObjectKey),
+    Bgp(ObjectKey),
+    Session(PeerName),
+    SecretsInUse,
     Node,
     /// Of events with the same reason about the same object only the last one that waits is worth writing.
     Event(ObjectRef, &'static str),
@@ -78,8 +91,8 @@ enum Key {
 impl Schedule for Key {
     fn class(&self) -> Class {
         match self {
-            Self::Sweep | Self::Service(_) | Self::L2(_) => Class::Urgent,
-            Self::Config(_) | Self::Node => Class::Status,
+            Self::Sweep | Self::Service(_) | Self::L2(_) | Self::SecretsInUse => Class::Urgent,
+            Self::Config(_) | Self::Node | Self::Bgp(_) | Self::Session(_) => Class::Status,
             Self::Event(..) => Class::Later,
         }
     }
@@ -87,8 +100,10 @@ impl Schedule for Key {
     fn pause(&self) -> Duration {
         match self {
             Self::Config(_) => STATUS_PAUSE,
-            Self::Node => NODE_PAUSE,
-            Self::Sweep | Self::Service(_) | Self::L2(_) | Self::Event(..) => Duration::ZERO,
+            Self::Node | Self::Bgp(_) | Self::Session(_) => NODE_PAUSE,
+            Self::Sweep | Self::Service(_) | Self::L2(_) | Self::SecretsInUse | Self::Event(..) => {
+                Duration::ZERO
+            }
         }
     }
 }
@@ -102,8 +117,10 @@ pub(crate) enum Job {
     Assign { service: ObjectKey, write: u64, version: Version, assignment: Assignment },
     /// The status of a configuration object; `None` when there is nothing to say of it any more.
     Config { object: ObjectRef, status: Option<ConfigStatus> },
-    /// The `ServiceL2Status` of this node for a Service; `None` when it must not exist.
-    L2 { service: ObjectKey, status: Option<Status> },
+    /// What this node says in an object of its own.
+    Own(Own),
+    /// The Secrets that speakers may read.
+    SecretsInUse(BTreeSet<Arc<str>>),
     /// How this node stands.
     Node(NodeState),
     /// An event.
@@ -203,8 +220,13 @@ impl Writer {
 
 impl Sink {
     /// Starts the task that writes, on the current runtime.
-    pub(crate) fn start(writer: Writer, changes: mpsc::WeakSender<Change>) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), idle: Notify::new() });
+    pub(crate) fn start(
+        writer: Writer,
+        changes: mpsc::WeakSender<Change>,
+        wanted: mpsc::UnboundedSender<Wanted>,
+    ) -> Self {
+        let (state, wake, idle) = (Mutex::default(), Notify::new(), Notify::new());
+        let shared = Arc::new(Shared { state, wake, idle, wanted });
         if writer.sweeps() {
             shared.lock().queue.push(Key::Sweep, Job::Sweep, Instant::now());
         }
@@ -262,7 +284,31 @@ impl Sink {
 
     /// Writes what this node announces for a Service; `None` when it announces nothing.
     pub fn l2_status(&self, service: ObjectKey, status: Option<Status>) {
-        self.push(Key::L2(service.clone()), Job::L2 { service, status });
+        self.push(Key::L2(service.clone()), Job::Own(Own::L2 { service, status }));
+    }
+
+    /// Writes to which peers this node announces a Service, whether or not their sessions stand; `None` when it
+    /// announces nothing.
+    pub fn bgp_status(&self, service: ObjectKey, peers: Option<Vec<PeerName>>) {
+        let peers = peers.filter(|peers| !peers.is_empty());
+        self.push(Key::Bgp(service.clone()), Job::Own(Own::Bgp { service, peers }));
+    }
+
+    /// Writes how the session with a peer stands; `None` when this node is to have none.
+    pub fn session_state(&self, peer: PeerName, state: Option<SessionState>) {
+        self.push(Key::Session(peer.clone()), Job::Own(Own::Session { peer, state }));
+    }
+
+    /// Says which Secrets of this daemon's namespace are to be watched from now on, in place of what was said before.
+    /// Each that is new is answered with one [`Change::Secret`], then there is one for each change of its password.
+    pub fn want_secrets(&self, names: BTreeSet<Arc<str>>) {
+        // A source that has ended has nothing to tell.
+        let _ = self.0.0.wanted.send(names);
+    }
+
+    /// Lets speakers read exactly these Secrets.
+    pub fn secrets_in_use(&self, names: BTreeSet<Arc<str>>) {
+        self.push(Key::SecretsInUse, Job::SecretsInUse(names));
     }
 
     /// Writes which networks this node is in, in place of what was said before.
@@ -404,11 +450,12 @@ impl Drop for Handle {
 impl std::fmt::Display for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Sweep => f.write_str("the removal of earlier ServiceL2Status objects"),
+            Self::Sweep => f.write_str("the removal of earlier statuses of this node"),
             Self::Assign { service, .. } => write!(f, "the addresses of Service {service}"),
             Self::Config { object, .. } => write!(f, "the status of {object}"),
             Self::Node(_) => f.write_str("the ConfigurationState of this node"),
-            Self::L2 { service, .. } => write!(f, "the ServiceL2Status of Service {service}"),
+            Self::Own(own) => own.fmt(f),
+            Self::SecretsInUse(_) => f.write_str("which Secrets the speakers may read"),
             Self::Event { about, event, .. } => write!(f, "the event {} about {about}", event.reason),
         }
     }

@@ -19,7 +19,8 @@ fn start(directory: &Path, role: Role) -> (Sink, mpsc::Sender<Change>, mpsc::Rec
     let own = directory.join("own");
     let (sender, changes) = mpsc::channel(1);
     let writer = Writer::Directory(StateWriter::new(directory, &own, Options::new(role)));
-    (Sink::start(writer, sender.downgrade()), sender, changes)
+    let wanted = mpsc::unbounded_channel().0;
+    (Sink::start(writer, sender.downgrade(), wanted), sender, changes)
 }
 
 fn speaker() -> Role {

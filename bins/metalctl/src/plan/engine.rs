@@ -105,7 +105,7 @@ impl World {
                     self.controller.handle_input(NOW, Input::Written { service: key, write });
                 }
                 Output::Verdict { object, refusals } => drop(self.verdicts.insert(object, refusals)),
-                Output::Event { .. } | Output::Usage { .. } | Output::Note(_) => {}
+                Output::Event { .. } | Output::Usage { .. } | Output::SecretsInUse(_) | Output::Note(_) => {}
             }
         }
     }

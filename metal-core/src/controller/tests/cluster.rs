@@ -147,7 +147,7 @@ impl Cluster {
                         object.status.accepted = refusals.is_empty();
                     }
                 }
-                Output::Event { .. } | Output::Note(_) => {}
+                Output::Event { .. } | Output::SecretsInUse(_) | Output::Note(_) => {}
             }
         }
         outputs

@@ -14,6 +14,7 @@ mod model;
 mod moves;
 mod reasons;
 mod reservations;
+mod secrets;
 mod sharing;
 mod simulation;
 mod waiting;
