@@ -13,7 +13,7 @@ use super::{
     table::{Audience, AudienceId, Table},
     wanted::{Scope, Wanted},
 };
-use crate::wire::{Family, frame::MaxLength};
+use crate::wire::{Families, Family, frame::MaxLength};
 
 /// What happened.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //!
 //! There is no election: every node that may announce an address does, and routers spread the traffic.
 
+mod router_id;
 mod session;
 mod table;
 
@@ -14,6 +15,7 @@ use core::{cmp::Reverse, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
+pub use router_id::router_id;
 pub use session::{Obstacle, Session, Standing, Target};
 pub use table::{RouteKey, Table, Upsert};
 

@@ -360,7 +360,10 @@ fn only_what_is_not_as_before_is_told() {
     let service = service(&["192.0.2.1", "192.0.2.2"]);
     let mut table = Table::default();
     let mut tell = |configuration: &Configuration, serving: Option<&Serving>| {
-        let mut upserts = table.set_peers(&peers(configuration.snapshot(), here));
+        let peers = peers(configuration.snapshot(), here);
+        let waiting = |peer: &Arc<Peer>| Standing::Waits(peer.clone(), Obstacle::NoInterface("eth0".into()));
+        let peers = peers.active.iter().map(|(name, peer)| (name.clone(), waiting(peer)));
+        let mut upserts = table.set_peers(peers.collect());
         let decision = decide(configuration.snapshot(), &service, serving, here);
         upserts.extend(table.set_service(&web, decision.announcements));
         let text = |upsert: &Upsert| match upsert {

@@ -1,10 +1,10 @@
 //! What the speaker says by BGP, and when.
 
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, format, sync::Arc};
 
 use super::*;
 use crate::{
-    config::bgp::{AdvertisementSpec, PeerSpec, Secret, SecretReference},
+    config::bgp::{AdvertisementSpec, PeerSpec, SecretReference},
     speaker::bgp::{Standing, Upsert},
     view::TrafficPolicy,
 };
@@ -41,15 +41,15 @@ fn told(rig: &mut Rig) -> Vec<String> {
                 let signed = if session.password.is_some() { ", signed" } else { "" };
                 format!("{name} at {}{signed}", session.peer.router)
             }
-            Standing::Waits(_, obstacle) => format!("{name} waits: {obstacle:?}"),
+            Standing::Waits(_, obstacle) => format!("{name} waits: {obstacle:?}").replace('"', ""),
         }),
         Output::Bgp(Upsert::Peer(name, None)) => Some(format!("no {name}")),
         Output::Bgp(Upsert::Route(key, Some(route))) => Some(format!("{} for {}", route.prefix, key.service)),
         Output::Bgp(Upsert::Route(key, None)) => Some(format!("no {} for {}", key.address, key.service)),
         Output::BgpComplete => Some("complete".into()),
-        Output::BgpStatus { status: Some(status), .. } => Some(format!("status {:?}", status.peers)),
+        Output::BgpStatus { status: Some(status), .. } => Some(format!("status {:?}", status.peers).replace('"', "")),
         Output::BgpStatus { status: None, .. } => Some("no status".into()),
-        Output::Secrets(names) => Some(format!("secrets {names:?}")),
+        Output::Secrets(names) => Some(format!("secrets {names:?}").replace('"', "")),
         _ => None,
     };
     rig.take().into_iter().filter_map(told).collect()
@@ -113,11 +113,11 @@ fn a_peer_waits_for_its_password_and_follows_it() {
     rig.tell([peer("tor", "192.0.2.1", with_secret), peer("spine", "192.0.2.2", |_| {}), Input::Synced]);
     let name: Arc<str> = "tor-password".into();
     assert_eq!(told(&mut rig), [
-        "tor waits: NoPassword(\"tor-password\")",
+        "tor waits: NoPassword(tor-password)",
         "spine at 192.0.2.2",
         "10.0.0.1/32 for default/web",
         "complete",
-        "secrets {\"tor-password\"}",
+        "secrets {tor-password}",
         "status [spine]",
     ]);
     rig.tell([Input::Password(name.clone(), Some("first".into()))]);
@@ -126,7 +126,7 @@ fn a_peer_waits_for_its_password_and_follows_it() {
     assert_eq!(told(&mut rig), [""; 0]);
     rig.tell([Input::Password(name.clone(), Some("second".into()))]);
     assert_eq!(told(&mut rig), ["tor at 192.0.2.1, signed"], "it alone");
-    let shown = format!("{:?}", Input::Password(name, Some(Secret::from("second"))));
+    let shown = format!("{:?}", Input::Password(name, Some("second".into())));
     assert!(!shown.contains("second"), "{shown}");
     rig.tell([peer("tor", "192.0.2.1", |_| {})]);
     assert_eq!(told(&mut rig), ["tor at 192.0.2.1", "secrets {}"]);
@@ -178,11 +178,11 @@ fn a_link_local_peer_waits_for_its_link() {
     let mut rig = rig();
     let on_eth0 = |spec: &mut PeerSpec| spec.interface = Some("eth0".into());
     rig.tell([peer("tor", "fe80::1", on_eth0), Input::Synced]);
-    assert_eq!(told(&mut rig)[0], "tor waits: NoInterface(\"eth0\")");
+    assert_eq!(told(&mut rig)[0], "tor waits: NoInterface(eth0)");
     rig.tell([Input::Link(2, Some(nic("eth0")))]);
     assert_eq!(told(&mut rig)[0], "tor at fe80::1%eth0");
     rig.tell([Input::Link(2, None)]);
-    assert_eq!(told(&mut rig)[0], "tor waits: NoInterface(\"eth0\")");
+    assert_eq!(told(&mut rig)[0], "tor waits: NoInterface(eth0)");
 }
 
 #[test]
