@@ -72,7 +72,7 @@ impl Table {
     #[must_use]
     pub fn set_peers(&mut self, peers: &Peers<'_>) -> Vec<Upsert> {
         let after: BTreeMap<_, _> =
-            peers.active.iter().map(|(name, peer)| (name.clone(), (*peer).clone())).collect();
+            peers.active.iter().map(|(name, peer)| (name.clone(), peer.clone())).collect();
         let before = core::mem::replace(&mut self.peers, after);
         let gone = before.keys().filter(|name| !self.peers.contains_key(*name));
         let gone = gone.map(|name| Upsert::Peer(name.clone(), None));
