@@ -1,6 +1,6 @@
 //! Kubernetes and Linux as the policy sees them: nothing in here that it ignores.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
@@ -126,6 +126,11 @@ pub struct Service {
     pub announced: Option<Condition>,
     /// Who else wrote `status.loadBalancer` last, if it was not us. Speakers do not look at it.
     pub written_by: Option<Arc<str>>,
+    /// `spec.externalIPs`, where traffic for them is forwarded at all. Only speakers look at them.
+    pub external_ips: Vec<IpAddr>,
+    /// The annotation `metallb.io/bgp-communities`: the communities, as they are written, that its addresses are to be
+    /// announced with. Only speakers look at them.
+    pub communities: Vec<String>,
     /// The annotations with the old prefix `metallb.universe.tf/` that count. Speakers do not look at them.
     pub deprecated: Vec<String>,
 }
@@ -172,6 +177,8 @@ impl Default for Service {
             condition: None,
             announced: None,
             written_by: None,
+            external_ips: Vec::new(),
+            communities: Vec::new(),
             deprecated: Vec::new(),
         }
     }
@@ -212,8 +219,19 @@ pub struct Node {
     pub labels: Labels,
     /// Condition `NetworkUnavailable` is True.
     pub network_unavailable: bool,
-    /// Its own addresses (`status.addresses`).
+    /// Its own addresses (`status.addresses`), internal ones first. Speakers know those of their own node only.
     pub addresses: Vec<IpAddr>,
+    /// Its annotations, where a `BGPPeer` may look for its router. Only speakers know them, of their own node.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The gateway of a default route of this host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gateway {
+    /// Its address.
+    pub address: IpAddr,
+    /// The name of the interface that it is reached by.
+    pub interface: String,
 }
 
 /// What is known of the network that nodes are in, as far as it makes addresses unfit for Services, and of what became

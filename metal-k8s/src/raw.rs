@@ -175,7 +175,7 @@ pub(crate) struct EndpointConditions {
 /// A Node.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Node {
-    #[serde(deserialize_with = "trimmed")]
+    #[serde(deserialize_with = "with_annotations")]
     pub(crate) metadata: ObjectMeta,
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) status: NodeStatus,
@@ -193,6 +193,8 @@ pub(crate) struct NodeStatus {
 /// One of its addresses, which may also be a host name.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct NodeAddress {
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
+    pub(crate) type_: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) address: String,
 }
@@ -352,20 +354,25 @@ struct Meta<W> {
 }
 
 impl<W> From<Meta<W>> for ObjectMeta {
-    fn from(meta: Meta<W>) -> Self {
-        let annotations = meta.annotations.map(|mut annotations| {
+    fn from(mut meta: Meta<W>) -> Self {
+        if let Some(annotations) = &mut meta.annotations {
             annotations.retain(|key, _| annotation::is_relevant(key));
-            annotations
-        });
-        Self {
-            name: meta.name,
-            namespace: meta.namespace,
-            uid: meta.uid,
-            resource_version: meta.resource_version,
-            creation_timestamp: meta.creation_timestamp,
-            labels: meta.labels,
-            annotations,
-            ..Self::default()
+        }
+        meta.whole()
+    }
+}
+
+impl<W> Meta<W> {
+    fn whole(self) -> ObjectMeta {
+        ObjectMeta {
+            name: self.name,
+            namespace: self.namespace,
+            uid: self.uid,
+            resource_version: self.resource_version,
+            creation_timestamp: self.creation_timestamp,
+            labels: self.labels,
+            annotations: self.annotations,
+            ..ObjectMeta::default()
         }
     }
 }
@@ -373,6 +380,11 @@ impl<W> From<Meta<W>> for ObjectMeta {
 /// Metadata without what nobody reads: managed fields, owners, foreign annotations.
 pub(crate) fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     Meta::<IgnoredAny>::deserialize(deserializer).map(Into::into)
+}
+
+/// Metadata without managed fields and owners, but with all annotations: users name which of a Node's matter.
+fn with_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    Meta::<IgnoredAny>::deserialize(deserializer).map(Meta::whole)
 }
 
 /// `null` is as good as absent, as for the API server.

@@ -169,16 +169,28 @@ pub(crate) fn node(raw: raw::Node, role: &Role) -> Node {
         condition.type_ == "NetworkUnavailable" && condition.status == "True"
     };
     match role {
-        Role::Controller => {
-            let addresses = raw.status.addresses.iter().filter_map(|entry| entry.address.parse().ok());
-            Node { addresses: addresses.collect(), ..Node::default() }
+        Role::Controller => Node { addresses: addresses(&raw.status), ..Node::default() },
+        Role::Speaker { node: own, .. } => {
+            let is_own = raw.metadata.name.as_deref() == Some(own.as_str());
+            let node = Node {
+                network_unavailable: raw.status.conditions.iter().any(unavailable),
+                labels: raw.metadata.labels.unwrap_or_default(),
+                ..Node::default()
+            };
+            if !is_own {
+                return node;
+            }
+            let annotations = raw.metadata.annotations.unwrap_or_default();
+            Node { addresses: addresses(&raw.status), annotations, ..node }
         }
-        Role::Speaker { .. } => Node {
-            network_unavailable: raw.status.conditions.iter().any(unavailable),
-            labels: raw.metadata.labels.unwrap_or_default(),
-            addresses: Vec::new(),
-        },
     }
+}
+
+/// The IP addresses of a Node, internal ones first.
+fn addresses(status: &raw::NodeStatus) -> Vec<IpAddr> {
+    let mut entries: Vec<_> = status.addresses.iter().collect();
+    entries.sort_by_key(|entry| entry.type_ != "InternalIP");
+    entries.into_iter().filter_map(|entry| entry.address.parse().ok()).collect()
 }
 
 /// What a speaker says about its node. What cannot be read is as good as absent.

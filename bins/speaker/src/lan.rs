@@ -253,6 +253,10 @@ impl Lan {
         if let Some(said) = networks.report() {
             self.report(Report::Networks(said));
         }
+        if let Some(gateways) = networks.news_of_gateways() {
+            self.input(Input::Gateways(gateways));
+            self.moved.notify_one();
+        }
     }
 
     fn link(&self, index: LinkIndex, link: Option<Link>) {

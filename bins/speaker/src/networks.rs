@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use metal_core::{
     speaker::takes_part,
-    view::{Link, LinkIndex},
+    view::{Gateway, Link, LinkIndex},
 };
 use metal_k8s::crd::NodeNetwork;
 use metal_net::Gateways;
@@ -16,6 +16,7 @@ pub(crate) struct Networks {
     links: BTreeMap<LinkIndex, Link>,
     are_links_known: bool,
     gateways: Option<Gateways>,
+    told_gateways: Vec<Gateway>,
     reported: Option<Vec<NodeNetwork>>,
 }
 
@@ -36,6 +37,21 @@ impl Networks {
     /// The gateways as they are now.
     pub(crate) fn gateways(&mut self, gateways: Gateways) {
         self.gateways = Some(gateways);
+    }
+
+    /// The gateways with the names of their interfaces, if those are known and not as they were told before.
+    pub(crate) fn news_of_gateways(&mut self) -> Option<Vec<Gateway>> {
+        let gateways = self.gateways.as_ref().filter(|_| self.are_links_known)?;
+        let named = gateways.iter().filter_map(|(index, address)| {
+            let interface = self.links.get(index)?.name.clone();
+            Some(Gateway { address: *address, interface })
+        });
+        let named: Vec<_> = named.collect();
+        if self.told_gateways == named {
+            return None;
+        }
+        self.told_gateways.clone_from(&named);
+        Some(named)
     }
 
     /// What is to be said, if all is known and it is something else than before.

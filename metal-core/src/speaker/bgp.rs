@@ -8,6 +8,7 @@ mod table;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    string::String,
     sync::Arc,
     vec::Vec,
 };
@@ -26,7 +27,7 @@ use crate::{
         bgp::{Advertisement, Attributes, Peer, Source},
     },
     name::{NodeName, PeerName},
-    view::{Family, Node, Scope, Service, TrafficPolicy},
+    view::{Family, Gateway, Node, Scope, Service, TrafficPolicy},
 };
 
 /// The node that decides.
@@ -34,8 +35,10 @@ use crate::{
 pub struct Here<'a> {
     /// Its name.
     pub name: &'a NodeName,
-    /// What is known of it; without that it has no labels and no conditions.
+    /// What is known of it; without that it has no labels, no annotations and no conditions.
     pub node: Option<&'a Node>,
+    /// The gateways of its default routes (of the main routing table).
+    pub gateways: &'a [Gateway],
 }
 
 /// What this node announces for one Service.
@@ -47,6 +50,17 @@ pub struct Decision {
     pub silent: Vec<(IpAddr, Reason)>,
     /// Advertisements that apply to one address and want different local preferences.
     pub conflicts: Vec<Conflict>,
+    /// Communities that the Service asks for and does not get, and why.
+    pub refused: Vec<RefusedCommunity>,
+}
+
+/// A community that a Service asks for and does not get. Its addresses are announced without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedCommunity {
+    /// The community, as the Service has it.
+    pub community: String,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// That an address is announced by a prefix.
@@ -163,11 +177,17 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Whether any address of a Service can be announced: it is ours, or has external IPs.
+#[must_use]
+pub fn concerns(service: &Service) -> bool {
+    service.scope == Scope::Ours || !service.external_ips.is_empty()
+}
+
 /// What this node announces for `service`, whose endpoints that take traffic are `serving` (`None` means nowhere).
 #[must_use]
 pub fn decide(snapshot: &Snapshot, service: &Service, serving: Option<&Serving>, here: Here<'_>) -> Decision {
     let mut decision = Decision::default();
-    if service.scope != Scope::Ours {
+    if !concerns(service) || service.scope != Scope::Ours {
         return decision;
     }
     for (index, address) in service.assigned.iter().enumerate() {
@@ -199,7 +219,7 @@ pub fn peers<'a>(snapshot: &'a Snapshot, here: Here<'_>) -> Peers<'a> {
         match by_identity.get(&peer.identity()) {
             None => {
                 by_identity.insert(peer.identity(), &peer.name);
-                peers.active.insert(peer.name.clone(), peer);
+                peers.active.insert(peer.name.clone(), peer.clone());
             }
             Some(holder) => drop(peers.duplicates.insert(peer.name.clone(), *holder)),
         }
@@ -211,9 +231,11 @@ pub fn peers<'a>(snapshot: &'a Snapshot, here: Here<'_>) -> Peers<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peers<'a> {
     /// Those to speak with.
-    pub active: BTreeMap<PeerName, &'a Arc<Peer>>,
+    pub active: BTreeMap<PeerName, Arc<Peer>>,
     /// Those that do not count, each with the one that does.
     pub duplicates: BTreeMap<PeerName, &'a PeerName>,
+    /// Those whose router is to be found by what the node says, and is not: why, in words.
+    pub unresolved: BTreeMap<PeerName, String>,
 }
 
 /// The advertisements of the pool that an address lies in, or came from.

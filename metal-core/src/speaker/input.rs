@@ -45,6 +45,7 @@ impl Speaker {
             Input::Frame { link, frame } => {
                 return self.membership.handle_input(now, membership::Input::Frame(link, frame));
             }
+            Input::Gateways(gateways) => self.set_gateways(gateways),
             Input::Password(name, password) => self.set_password(name, password),
             Input::Stop => {
                 if self.phase == Phase::Running {

@@ -25,6 +25,7 @@ mod traps;
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    vec::Vec,
 };
 use core::{fmt, net::IpAddr, time::Duration};
 
@@ -47,7 +48,7 @@ use crate::{
     ownership::{Ownership, Pace, Place},
     time::Instant,
     timer::Timers,
-    view::{EndpointSlice, Link, LinkIndex, Mac, Node, Service},
+    view::{EndpointSlice, Gateway, Link, LinkIndex, Mac, Node, Service},
 };
 
 /// How a speaker is set up.
@@ -83,6 +84,8 @@ pub enum Input<'a> {
     ArpIgnore(LinkIndex, u8),
     /// The secret that seals beacons. Nothing is claimed before.
     Key([u8; 32]),
+    /// The gateways of this host's default routes, in place of those before.
+    Gateways(Vec<Gateway>),
     /// The password in one of the Secrets that [`Output::Secrets`] has named; `None` when there is none.
     Password(Arc<str>, Option<Secret>),
     /// A whole Ethernet frame from the beacon socket of a link.
@@ -126,6 +129,7 @@ impl fmt::Debug for Input<'_> {
             Self::Link(index, value) => f.debug_tuple("Link").field(index).field(value).finish(),
             Self::ArpIgnore(link, value) => write!(f, "ArpIgnore({link}, {value})"),
             Self::Key(_) => f.write_str("Key(..)"),
+            Self::Gateways(gateways) => f.debug_tuple("Gateways").field(gateways).finish(),
             Self::Password(name, value) => f.debug_tuple("Password").field(name).field(value).finish(),
             Self::Frame { link, frame } => write!(f, "Frame({link}, {} bytes)", frame.len()),
             Self::Conflict { link, address, mac, announced } => {

@@ -17,13 +17,15 @@ use crate::{
     config::bgp::{Password, Peer, Router, Secret},
     event::{Event, Severity},
     name::{ObjectKey, PeerName},
-    view::LinkIndex,
+    view::{Gateway, LinkIndex},
 };
 
 /// What has been decided, and what that depends on beside the configuration.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
     table: Table,
+    /// The gateways of this node's default routes.
+    gateways: Vec<Gateway>,
     /// The passwords in Secrets; without a value those that are not there.
     passwords: BTreeMap<Arc<str>, Option<Secret>>,
     /// The Secrets that passwords are in, as it was told.
@@ -58,6 +60,13 @@ impl Speaker {
     pub(super) fn set_password(&mut self, name: Arc<str>, password: Option<Secret>) {
         self.routing.passwords.insert(name, password);
         self.dirty.routing.peers();
+    }
+
+    pub(super) fn set_gateways(&mut self, gateways: Vec<Gateway>) {
+        if self.routing.gateways != gateways {
+            self.routing.gateways = gateways;
+            self.dirty.routing.peers();
+        }
     }
 
     /// Everything that is announced by BGP has to be looked at again.
@@ -98,7 +107,8 @@ impl Speaker {
     }
 
     fn here(&self) -> Here<'_> {
-        Here { name: &self.setup.node, node: self.nodes.get(&self.setup.node) }
+        let node = self.nodes.get(&self.setup.node);
+        Here { name: &self.setup.node, node, gateways: &self.routing.gateways }
     }
 
     fn decide_peers(&mut self) {
@@ -111,13 +121,15 @@ impl Speaker {
             }
             let standing = match self.session(peer) {
                 Ok(session) => Standing::Session(session.into()),
-                Err(obstacle) => Standing::Waits((*peer).clone(), obstacle),
+                Err(obstacle) => Standing::Waits(peer.clone(), obstacle),
             };
             standings.insert(name.clone(), standing);
         }
-        for (name, holder) in &peers.duplicates {
+        let duplicates = peers.duplicates.iter();
+        let duplicates = duplicates.map(|(name, holder)| (name, Obstacle::Duplicate((*holder).clone())));
+        let unresolved = peers.unresolved.iter().map(|(name, why)| (name, Obstacle::Unresolved(why.clone())));
+        for (name, obstacle) in duplicates.chain(unresolved) {
             let Some(peer) = self.config.snapshot().bgp().peer(name) else { continue };
-            let obstacle = Obstacle::Duplicate((*holder).clone());
             standings.insert(name.clone(), Standing::Waits(peer.clone(), obstacle));
         }
         let upserts = self.routing.table.set_peers(standings);

@@ -31,7 +31,7 @@ fn of_name(name: &NodeName) -> Ipv4Addr {
 }
 
 const fn is_of_a_host(address: Ipv4Addr) -> bool {
-    matches!(address.octets()[0], 1..127 | 128..224)
+    matches!(address.octets()[0], 1..=126 | 128..=223)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Peers with all that a session with them takes.
 
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, string::String, sync::Arc};
 use core::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -56,6 +56,8 @@ pub enum Obstacle {
     NoInterface(Arc<str>),
     /// Another peer of this node is the same router.
     Duplicate(PeerName),
+    /// The router is to be found by what the node says, which does not tell: why, in words.
+    Unresolved(String),
 }
 
 impl Standing {
@@ -93,6 +95,7 @@ impl fmt::Display for Obstacle {
             Self::Duplicate(other) => {
                 write!(f, "BGPPeer {other} is for the same router, port and VRF on this node, and is older")
             }
+            Self::Unresolved(why) => f.write_str(why),
         }
     }
 }

@@ -99,7 +99,7 @@ fn told_by(
     node: Option<&Node>,
 ) -> Vec<String> {
     let name = NodeName::from("n1");
-    told(&decide(configuration.snapshot(), service, serving, Here { name: &name, node }))
+    told(&decide(configuration.snapshot(), service, serving, Here { name: &name, node, gateways: &[] }))
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn both_families_each_with_its_prefix_and_its_attributes() {
         advertisement("single", plain),
     ]);
     let name = NodeName::from("n1");
-    let here = Here { name: &name, node: None };
+    let here = Here { name: &name, node: None, gateways: &[] };
     let service = service(&["192.0.2.77", "2001:db8::1:0:0:7"]);
     let decision = decide(configuration.snapshot(), &service, serving(&["n1"]).as_ref(), here);
     assert_eq!(
@@ -302,7 +302,7 @@ fn local_preferences_that_meet_on_this_node_are_told() {
     ]);
     let name = NodeName::from("n1");
     let node = node(&[]);
-    let here = Here { name: &name, node: Some(&node) };
+    let here = Here { name: &name, node: Some(&node), gateways: &[] };
     let decision = decide(configuration.snapshot(), &service(&["192.0.2.1"]), serving(&[]).as_ref(), here);
     assert_eq!(decision.announcements.len(), 2, "nothing is withheld");
     let [Conflict { heeded, overruled, .. }] = &decision.conflicts[..] else {
@@ -327,7 +327,7 @@ fn a_node_has_the_peers_that_select_it_and_one_for_each_router() {
     ]);
     let name = NodeName::from("n1");
     let of = |node: Option<&Node>| {
-        let peers = peers(configuration.snapshot(), Here { name: &name, node });
+        let peers = peers(configuration.snapshot(), Here { name: &name, node, gateways: &[] });
         let active: Vec<_> = peers.active.keys().map(ToString::to_string).collect();
         let duplicates = peers.duplicates.iter().map(|(one, other)| format!("{one} is {other}"));
         (active.join(" "), duplicates.collect::<Vec<_>>().join(" "))
@@ -356,7 +356,7 @@ fn only_what_is_not_as_before_is_told() {
         ])
     };
     let (name, node, web) = (NodeName::from("n1"), node(&[]), ObjectKey::new("default", "web"));
-    let here = Here { name: &name, node: Some(&node) };
+    let here = Here { name: &name, node: Some(&node), gateways: &[] };
     let service = service(&["192.0.2.1", "192.0.2.2"]);
     let mut table = Table::default();
     let mut tell = |configuration: &Configuration, serving: Option<&Serving>| {
@@ -414,7 +414,7 @@ proptest! {
         let mut objects: Vec<_> = advertisements.chain([pool("p", "192.0.2.0/24")]).collect();
         let name = NodeName::from("n1");
         let node = node(&[]);
-        let here = Here { name: &name, node: Some(&node) };
+        let here = Here { name: &name, node: Some(&node), gateways: &[] };
         let decide = |objects: &[(ObjectRef, Object)]| {
             let configuration = configuration(objects.to_vec());
             super::decide(configuration.snapshot(), &service(&["192.0.2.1"]), serving(&[]).as_ref(), here)
