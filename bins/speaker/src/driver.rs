@@ -178,8 +178,6 @@ fn input(change: Change) -> Option<Input<'static>> {
         }
         // For the controller.
         Change::Written { .. } | Change::Namespace(..) | Change::Network(..) => return None,
-        // None is asked for.
-        Change::Secret(..) => return None,
     })
 }
 

@@ -116,10 +116,11 @@ impl Metrics {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let name = service.to_string();
         let key = (service.clone(), protocol);
+        let gone = shown.announced.remove(&key).unwrap_or_default();
         let labels = |ip| [name.as_str(), protocol, self.node.as_str(), ip];
-        for ip in shown.announced.remove(&key).unwrap_or_default() {
+        for ip in &gone {
             // The series was set when it was noted here.
-            let _ = self.announced.remove_label_values(&labels(&ip));
+            let _ = self.announced.remove_label_values(&labels(ip));
         }
         let ips: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         for ip in &ips {

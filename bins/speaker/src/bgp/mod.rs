@@ -6,12 +6,12 @@ mod neighbor;
 mod peers;
 mod route;
 
-use std::{path::PathBuf, sync::Arc, thread};
+use std::{path::PathBuf, thread};
 
 use anyhow::{Context, Result, anyhow};
 use metal_bgp::rib_out::aggregate::Aggregates;
 use metal_bgp_io::View;
-use metal_core::speaker::bgp::{RouteKey, Upsert};
+use metal_core::speaker::bgp::Upsert;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
