@@ -113,10 +113,10 @@ pub(crate) fn extended_communities(kind: Kind) -> Outcome {
     let bandwidth = ExtendedCommunity::link_bandwidth(SPEAKER_AS, 125e6, true).expect("a bandwidth");
     let route = RouteSettings { extended_communities: vec![target, bandwidth], ..RouteSettings::default() };
     let parts: &[&str] = match kind {
-        Kind::Bird => &["(rt, 64512, 100)", "(generic, 0x4fc00, 0x4cee6b28)"],
+        Kind::Bird => &["(rt, 64512, 100)", "(unknown 0x4, 64512, 1290693416)"],
         Kind::Frr => &["RT:64512:100", "LB:64512:125000000"],
-        Kind::Gobgp => &["[64512:100]", "4cee6b28"],
-        Kind::Exabgp => &["target:64512:100", "\"value\":1369656300731176"],
+        Kind::Gobgp => &["[64512:100]", "[64512:125000000]"],
+        Kind::Exabgp => &["target:64512:100", "\"value\":1402978127735592"],
     };
     told(kind, route, parts)
 }

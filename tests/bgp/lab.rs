@@ -70,19 +70,38 @@ impl Lab {
         let middle = network(&between);
         network(&speaker).add_veth("eth0", &between, "near").expect("a veth pair");
         network(&router).add_veth("eth0", &between, "far").expect("a veth pair");
-        for (namespace, name, address, beyond, gateway) in [
-            (&speaker, "near", "10.99.0.10/29", "10.99.0.0/29", "10.99.0.9"),
-            (&router, "far", "10.99.0.1/29", "10.99.0.8/29", "10.99.0.2"),
+        // Each end's address, that of the router between on its link, and what is beyond it.
+        for (namespace, name, addresses) in [
+            (
+                &speaker,
+                "near",
+                [
+                    ["10.99.0.10/29", "10.99.0.9/29", "10.99.0.0/29"],
+                    ["2001:db8:99::10/124", "2001:db8:99::11/124", "2001:db8:99::/124"],
+                ],
+            ),
+            (
+                &router,
+                "far",
+                [
+                    ["10.99.0.1/29", "10.99.0.2/29", "10.99.0.8/29"],
+                    ["2001:db8:99::1/124", "2001:db8:99::2/124", "2001:db8:99::10/124"],
+                ],
+            ),
         ] {
             let end = network(namespace);
             end.set_up("lo").expect("up");
             end.set_up("eth0").expect("up");
             middle.set_up(name).expect("up");
-            end.add_address("eth0", address.parse().expect("an address")).expect("added");
-            middle.add_address(name, format!("{gateway}/29").parse().expect("an address")).expect("added");
-            end.add_route(beyond.parse().expect("a prefix"), gateway.parse().expect("an address")).expect("a route");
+            for [own, gateway, beyond] in addresses.map(|texts| texts.map(net)) {
+                end.add_address("eth0", own).expect("added");
+                middle.add_address(name, gateway).expect("added");
+                end.add_route(beyond, gateway.addr()).expect("a route");
+            }
         }
-        between.set_sysctl("ipv4/ip_forward", "1").expect("a setting");
+        for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            between.set_sysctl(setting, "1").expect("a setting");
+        }
         Self {
             speaker: speaker.into(),
             router,
@@ -165,7 +184,9 @@ impl Speaker {
     /// Takes the router's connections, over both families.
     pub(crate) fn listen(&self) {
         self.tell(|sessions| {
-            for listen in [Listen::v4(), Listen::v6()] {
+            for mut listen in [Listen::v4(), Listen::v6()] {
+                // Good enough for whoever checks it.
+                listen.options.ttl = Ttl::Multihop(NonZeroU8::MAX);
                 sessions.listen(&Door::open(&listen).unwrap_or_else(|error| panic!("{error}")));
             }
         });

@@ -70,7 +70,7 @@ trait Dialect: Sync {
     fn name(&self) -> &'static str;
     /// What it calls itself, with its version.
     fn version(&self) -> Result<String, String>;
-    fn config(&self, wanted: &Wanted) -> String;
+    fn config(&self, here: &str, wanted: &Wanted) -> String;
     /// What to start, each with the name of its log.
     fn programs(&self, here: &str) -> Vec<(&'static str, String)>;
     fn is_up(&self, place: &Place) -> Result<(), String>;
@@ -137,7 +137,7 @@ impl Router {
             // Its daemons give up their rights, and make their sockets afterwards.
             run("chown", &["frr:frr", place.here()]).unwrap_or_else(|error| panic!("{error}"));
         }
-        fs::write(place.directory.join("router.conf"), words.config(wanted)).expect("written");
+        fs::write(place.directory.join("router.conf"), words.config(place.here(), wanted)).expect("written");
         let mut processes = Vec::new();
         for (name, command) in words.programs(place.here()) {
             let words: Vec<&str> = ["nsenter", &place.net].into_iter().chain(command.split(' ')).collect();
@@ -242,7 +242,7 @@ impl Kind {
     pub(crate) fn refusal(self, lab: &Lab, wanted: &Wanted) -> String {
         assert_eq!(self, Self::Exabgp, "the others take all that is asked of them here");
         let place = Place::new(lab);
-        fs::write(place.directory.join("router.conf"), self.dialect().config(wanted)).expect("written");
+        fs::write(place.directory.join("router.conf"), self.dialect().config(place.here(), wanted)).expect("written");
         exabgp::refusal(&place)
     }
 }

@@ -16,7 +16,7 @@ impl Dialect for Bird {
         Ok(format!("BIRD {}", after(&said, "version")?))
     }
 
-    fn config(&self, wanted: &Wanted) -> String {
+    fn config(&self, _here: &str, wanted: &Wanted) -> String {
         let Wanted { speaker_as, router_as, password, limit, extended_next_hop, dials, reach } = *wanted;
         let password = password.map(|word| format!("password \"{word}\";")).unwrap_or_default();
         let limit = limit.map(|limit| format!("import limit {limit} action disable;")).unwrap_or_default();

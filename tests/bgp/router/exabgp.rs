@@ -23,7 +23,7 @@ impl Dialect for Exabgp {
         Ok(format!("ExaBGP {}", after(&said, "ExaBGP :")?))
     }
 
-    fn config(&self, wanted: &Wanted) -> String {
+    fn config(&self, here: &str, wanted: &Wanted) -> String {
         let Wanted { speaker_as, router_as, password, limit, extended_next_hop, dials, reach } = *wanted;
         let password = password.map(|word| format!("md5-password \"{word}\";")).unwrap_or_default();
         let limit = limit.map(|limit| format!("maximum-prefix {limit};")).unwrap_or_default();
@@ -31,7 +31,7 @@ impl Dialect for Exabgp {
         let reach_words = match reach {
             Reach::Direct | Reach::Unnumbered => "",
             Reach::Multihop => "outgoing-ttl 2;",
-            Reach::Gtsm => "outgoing-ttl 255; incoming-ttl 255;",
+            Reach::Gtsm => "listen 179; outgoing-ttl 255; incoming-ttl 255;",
         };
         let session = |speaker: &str, router: &str| {
             format!(
@@ -55,7 +55,7 @@ impl Dialect for Exabgp {
         } else {
             (0..2).map(|index| session(SPEAKER[index], ROUTER[index])).collect()
         };
-        format!("process heard {{ run /bin/sh ./heard.sh; encoder json; }}\n{sessions}")
+        format!("process heard {{ run /bin/sh {here}/heard.sh; encoder json; }}\n{sessions}")
     }
 
     fn programs(&self, here: &str) -> Vec<(&'static str, String)> {
@@ -141,7 +141,12 @@ fn heard(place: &Place) -> Result<Heard, String> {
     let mut heard = Heard { state: "no connection".into(), ..Heard::default() };
     // The last line may not be there to its end yet.
     for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        heard.take(&json(line)?);
+        if line.contains("\"type\": \"refresh\"") {
+            // Which it does not write as JSON.
+            heard.marks += 1;
+        } else {
+            heard.take(&json(line)?);
+        }
     }
     Ok(heard)
 }
@@ -156,7 +161,6 @@ impl Heard {
                     self.routes.clear();
                 }
             }
-            Some("refresh") => self.marks += 1,
             Some("update") => self.update(&neighbor["message"]["update"]),
             _ => {}
         }

@@ -14,7 +14,7 @@ impl Dialect for Frr {
         Ok(format!("FRR {version}"))
     }
 
-    fn config(&self, wanted: &Wanted) -> String {
+    fn config(&self, _here: &str, wanted: &Wanted) -> String {
         let Wanted { speaker_as, router_as, password, limit, extended_next_hop, dials, reach } = *wanted;
         let peers: &[&str] = if reach == Reach::Unnumbered { &["eth0"] } else { &SPEAKER };
         let mut config = format!(

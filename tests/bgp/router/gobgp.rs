@@ -13,7 +13,7 @@ impl Dialect for Gobgp {
         Ok(format!("GoBGP {}", after(&said, "version")?))
     }
 
-    fn config(&self, wanted: &Wanted) -> String {
+    fn config(&self, _here: &str, wanted: &Wanted) -> String {
         let Wanted { speaker_as, router_as, password, limit, extended_next_hop: _, dials, reach } = *wanted;
         let password = password.map(|word| format!("auth-password = \"{word}\"")).unwrap_or_default();
         let families = ["ipv4-unicast", "ipv6-unicast"].map(|family| {
