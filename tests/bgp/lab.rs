@@ -248,6 +248,9 @@ impl Speaker {
 
 impl Drop for Speaker {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the speaker said:\n{}", self.said().join("\n"));
+        }
         drop(self.commands.take());
         let Some(mut end) = self.end.take() else { return };
         if !thread::panicking() {

@@ -5,11 +5,11 @@ mod exabgp;
 mod frr;
 mod gobgp;
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, fs, path::PathBuf, thread};
 
 use metal_net::tcp::Drops;
 use metal_tests::{
-    process::{Process, run},
+    process::{Process, run, tail},
     wait::{ensure, wait_for},
 };
 
@@ -219,6 +219,17 @@ impl Router {
     /// Stops it: its sockets stay open, and nobody reads them.
     pub(crate) fn freeze(&mut self) {
         self.processes.iter_mut().for_each(|process| process.freeze(true));
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let files = self.place.logs.iter().cloned().chain([self.place.directory.join("heard")]);
+            for file in files.filter(|file| file.exists()) {
+                eprintln!("{}:\n{}", file.display(), tail(&file, 40));
+            }
+        }
     }
 }
 

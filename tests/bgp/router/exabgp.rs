@@ -77,19 +77,23 @@ impl Dialect for Exabgp {
     }
 
     fn route(&self, place: &Place, prefix: &str) -> Result<String, String> {
-        heard(place)?.routes.remove(prefix).ok_or_else(|| format!("no route to {prefix}"))
+        let found = heard(place)?.into_values().find_map(|mut heard| heard.routes.remove(prefix));
+        found.ok_or_else(|| format!("no route to {prefix}"))
     }
 
     fn count(&self, place: &Place, ipv6: bool) -> Result<usize, String> {
-        Ok(heard(place)?.routes.keys().filter(|prefix| prefix.contains(':') == ipv6).count())
+        let heard = heard(place)?;
+        let prefixes = heard.values().flat_map(|heard| heard.routes.keys());
+        Ok(prefixes.filter(|prefix| prefix.contains(':') == ipv6).count())
     }
 
     fn session(&self, place: &Place, _over: Over) -> Result<String, String> {
         fs::read_to_string(place.directory.join("heard")).map_err(|error| error.to_string())
     }
 
-    fn state(&self, place: &Place, _over: Over) -> Result<String, String> {
-        Ok(heard(place)?.state)
+    fn state(&self, place: &Place, over: Over) -> Result<String, String> {
+        let state = heard(place)?.remove(SPEAKER[over as usize]).map(|heard| heard.state);
+        Ok(state.unwrap_or_else(|| "no connection".into()))
     }
 
     fn is_established(&self, state: &str) -> bool {
@@ -106,7 +110,7 @@ impl Dialect for Exabgp {
     }
 
     fn received(&self, place: &Place) -> Result<(u64, u64), String> {
-        let heard = heard(place)?;
+        let heard = heard(place)?.remove(SPEAKER[0]).unwrap_or_default();
         Ok((heard.announced, heard.marks))
     }
 }
@@ -127,7 +131,7 @@ fn start_script(here: &str, bind: &str) -> String {
     )
 }
 
-/// What it has handed over so far.
+/// What it has handed over so far of one neighbour.
 #[derive(Default)]
 struct Heard {
     state: String,
@@ -136,16 +140,17 @@ struct Heard {
     marks: u64,
 }
 
-fn heard(place: &Place) -> Result<Heard, String> {
+/// By neighbour.
+fn heard(place: &Place) -> Result<BTreeMap<String, Heard>, String> {
     let text = fs::read_to_string(place.directory.join("heard")).map_err(|error| error.to_string())?;
-    let mut heard = Heard { state: "no connection".into(), ..Heard::default() };
+    let mut heard = BTreeMap::<String, Heard>::new();
     // The last line may not be there to its end yet.
     for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        if line.contains("\"type\": \"refresh\"") {
-            // Which it does not write as JSON.
-            heard.marks += 1;
-        } else {
-            heard.take(&json(line)?);
+        let is_mark = line.contains("\"type\": \"refresh\"");
+        // Those are not written as JSON.
+        let message = json(&if is_mark { line.replace("\"\"", "\"") } else { line.to_owned() })?;
+        if let Some(peer) = message["neighbor"]["address"]["peer"].as_str() {
+            heard.entry(peer.to_owned()).or_default().take(&message);
         }
     }
     Ok(heard)
@@ -161,6 +166,7 @@ impl Heard {
                     self.routes.clear();
                 }
             }
+            Some("refresh") => self.marks += 1,
             Some("update") => self.update(&neighbor["message"]["update"]),
             _ => {}
         }
