@@ -11,7 +11,7 @@ export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB ?= --fail kill --runs 3
 
-.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke rivals manifests lab routers e2e crds bench bench-bgp clean
+.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke rivals manifests lab routers interop e2e crds bench bench-bgp clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,8 +72,11 @@ lab: ## The lab as a test: both faults, and the failures that it has to report; 
 	cargo test --locked --workspace --test fast_path -- --test-threads=1 --nocapture
 	cargo test --locked --workspace --test tcp
 
-routers: ## BGP sessions with real routers: FRR, BIRD, GoBGP
-	cargo test --locked --workspace --test bgp -- --test-threads=2 --nocapture
+routers: ## BGP sessions with real routers: FRR, BIRD, GoBGP, ExaBGP; compares with docs/bgp-interop.md
+	cargo test --locked --workspace --test routers
+
+interop: ## The same, and writes docs/bgp-interop.md again
+	cargo test --locked --workspace --test routers -- --write
 
 e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces
 	scripts/e2e

@@ -15,10 +15,10 @@ use metal_bgp::{
     rib_out::{Audience, Route},
     wire::{Families, Family},
 };
-use metal_bgp_io::{Neighbor, Sessions};
+use metal_bgp_io::{Door, Neighbor, Sessions};
 use metal_net::{
     Namespace,
-    tcp::{Dial, Options, Ttl},
+    tcp::{Dial, Drops, Listen, Options, Ttl},
 };
 use metal_tests::wait::{ensure, wait_for};
 use tempfile::TempDir;
@@ -38,19 +38,13 @@ pub(crate) const ROUTER: [&str; 2] = ["10.99.0.1", "2001:db8:99::1"];
 pub(crate) struct Lab {
     speaker: Arc<Namespace>,
     pub(crate) router: Namespace,
+    /// The router between the two, if there is one.
+    _between: Option<Namespace>,
     directory: TempDir,
 }
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        let namespace = || {
-            let namespace = Namespace::new().expect("a network namespace: run these tests as root");
-            for scope in ["all", "default"] {
-                // Addresses are usable at once.
-                namespace.set_sysctl(&format!("ipv6/conf/{scope}/accept_dad"), "0").expect("a setting");
-            }
-            namespace
-        };
         let (speaker, router) = (namespace(), namespace());
         let (near, far) = (speaker.network().expect("netlink"), router.network().expect("netlink"));
         near.add_veth("eth0", &router, "eth0").expect("a veth pair");
@@ -64,8 +58,66 @@ impl Lab {
         Self {
             speaker: speaker.into(),
             router,
+            _between: None,
             directory: TempDir::with_prefix("metal-bgp-").expect("a directory"),
         }
+    }
+
+    /// Two hosts with the same addresses as ever, and a router between them.
+    pub(crate) fn with_a_router_between() -> Self {
+        let (speaker, between, router) = (namespace(), namespace(), namespace());
+        let network = |namespace: &Namespace| namespace.network().expect("netlink");
+        let middle = network(&between);
+        network(&speaker).add_veth("eth0", &between, "near").expect("a veth pair");
+        network(&router).add_veth("eth0", &between, "far").expect("a veth pair");
+        // Each end's address, that of the router between on its link, and what is beyond it.
+        for (namespace, name, addresses) in [
+            (
+                &speaker,
+                "near",
+                [
+                    ["10.99.0.10/29", "10.99.0.9/29", "10.99.0.0/29"],
+                    ["2001:db8:99::10/124", "2001:db8:99::11/124", "2001:db8:99::/124"],
+                ],
+            ),
+            (
+                &router,
+                "far",
+                [
+                    ["10.99.0.1/29", "10.99.0.2/29", "10.99.0.8/29"],
+                    ["2001:db8:99::1/124", "2001:db8:99::2/124", "2001:db8:99::10/124"],
+                ],
+            ),
+        ] {
+            let end = network(namespace);
+            end.set_up("lo").expect("up");
+            end.set_up("eth0").expect("up");
+            middle.set_up(name).expect("up");
+            for [own, gateway, beyond] in addresses.map(|texts| texts.map(net)) {
+                end.add_address("eth0", own).expect("added");
+                middle.add_address(name, gateway).expect("added");
+                end.add_route(beyond, gateway.addr()).expect("a route");
+            }
+        }
+        for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            between.set_sysctl(setting, "1").expect("a setting");
+        }
+        Self {
+            speaker: speaker.into(),
+            router,
+            _between: Some(between),
+            directory: TempDir::with_prefix("metal-bgp-").expect("a directory"),
+        }
+    }
+
+    /// What the kernel below the speaker has dropped.
+    pub(crate) fn drops(&self) -> Drops {
+        self.speaker.within(Drops::read).expect("a thread").expect("counters")
+    }
+
+    /// The number of the speaker's link.
+    pub(crate) fn link(&self) -> u32 {
+        self.speaker.network().and_then(|network| Ok(network.link("eth0")?)).expect("a link").0
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -105,6 +157,15 @@ impl Lab {
     }
 }
 
+fn namespace() -> Namespace {
+    let namespace = Namespace::new().expect("a network namespace: run these tests as root");
+    for scope in ["all", "default"] {
+        // Addresses are usable at once.
+        namespace.set_sysctl(&format!("ipv6/conf/{scope}/accept_dad"), "0").expect("a setting");
+    }
+    namespace
+}
+
 type Command = Box<dyn FnOnce(&mut Sessions) + Send>;
 
 /// A speaker that runs. It says goodbye when it is dropped.
@@ -120,15 +181,20 @@ impl Speaker {
         assert!(commands.send(Box::new(command)).is_ok(), "the speaker has ended");
     }
 
+    /// Takes the router's connections, over both families.
+    pub(crate) fn listen(&self) {
+        self.tell(|sessions| {
+            for mut listen in [Listen::v4(), Listen::v6()] {
+                // Good enough for whoever checks it.
+                listen.options.ttl = Ttl::Multihop(NonZeroU8::MAX);
+                sessions.listen(&Door::open(&listen).unwrap_or_else(|error| panic!("{error}")));
+            }
+        });
+    }
+
     /// A session with the router, for these families, over this one.
     pub(crate) fn peer(&self, over: Over, families: Families, edit: impl FnOnce(&mut Neighbor)) {
-        let settings = Settings {
-            hold_time: 9,
-            families,
-            retry_limit: Duration::from_secs(1),
-            ..Settings::new(SPEAKER_AS, PeerAs::Is(ROUTER_AS), [10, 99, 0, 10].into())
-        };
-        self.peer_with(over, settings, edit);
+        self.peer_with(over, Settings { families, ..settings() }, edit);
     }
 
     pub(crate) fn peer_with(&self, over: Over, settings: Settings, edit: impl FnOnce(&mut Neighbor)) {
@@ -182,6 +248,9 @@ impl Speaker {
 
 impl Drop for Speaker {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the speaker said:\n{}", self.said().join("\n"));
+        }
         drop(self.commands.take());
         let Some(mut end) = self.end.take() else { return };
         if !thread::panicking() {
@@ -189,6 +258,15 @@ impl Drop for Speaker {
                 ensure(end.try_recv().is_ok(), || "it still runs".to_owned())
             });
         }
+    }
+}
+
+/// An external session for IPv4 that is tried again soon.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        hold_time: 9,
+        retry_limit: Duration::from_secs(1),
+        ..Settings::new(SPEAKER_AS, PeerAs::Is(ROUTER_AS), [10, 99, 0, 10].into())
     }
 }
 

@@ -1,20 +1,27 @@
 //! Real routers, each with its own words for the same things.
 
-use std::{fs, path::PathBuf};
+mod bird;
+mod exabgp;
+mod frr;
+mod gobgp;
 
+use std::{fmt, fs, path::PathBuf, thread};
+
+use metal_net::tcp::Drops;
 use metal_tests::{
-    process::{Process, run},
+    process::{Process, run, tail},
     wait::{ensure, wait_for},
 };
 
-use crate::lab::{DEADLINE, Lab, ROUTER, ROUTER_AS, SPEAKER, SPEAKER_AS};
+use crate::lab::{DEADLINE, Lab, Over, ROUTER_AS, SPEAKER_AS};
 
 /// Which router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    Bird,
     Frr,
+    Bird,
     Gobgp,
+    Exabgp,
 }
 
 /// How it is configured.
@@ -27,6 +34,21 @@ pub(crate) struct Wanted {
     /// The routes that it takes before it ends the session.
     pub(crate) limit: Option<u32>,
     pub(crate) extended_next_hop: bool,
+    /// It opens the connection, instead of waiting for the speaker's.
+    pub(crate) dials: bool,
+    pub(crate) reach: Reach,
+}
+
+/// How far away the speaker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Direct,
+    /// Beyond one other router.
+    Multihop,
+    /// On this link, which each packet has to prove.
+    Gtsm,
+    /// Whoever is at the other end of eth0.
+    Unnumbered,
 }
 
 impl Default for Wanted {
@@ -37,122 +59,160 @@ impl Default for Wanted {
             password: None,
             limit: None,
             extended_next_hop: false,
+            dials: false,
+            reach: Reach::Direct,
         }
+    }
+}
+
+/// What differs from router to router. What cannot be asked or done is an error.
+trait Dialect: Sync {
+    fn name(&self) -> &'static str;
+    /// What it calls itself, with its version.
+    fn version(&self) -> Result<String, String>;
+    fn config(&self, here: &str, wanted: &Wanted) -> String;
+    /// What to start, each with the name of its log.
+    fn programs(&self, here: &str) -> Vec<(&'static str, String)>;
+    fn is_up(&self, place: &Place) -> Result<(), String>;
+    /// All that it says of a prefix.
+    fn route(&self, place: &Place, prefix: &str) -> Result<String, String>;
+    /// The number of routes that it has of a family.
+    fn count(&self, place: &Place, ipv6: bool) -> Result<usize, String>;
+    /// All that it says of the session with the speaker.
+    fn session(&self, place: &Place, over: Over) -> Result<String, String>;
+    /// Its word for the state of the session.
+    fn state(&self, place: &Place, over: Over) -> Result<String, String>;
+    fn is_established(&self, state: &str) -> bool {
+        state.eq_ignore_ascii_case("established")
+    }
+    /// Ends the session for good, with this text.
+    fn shut_down(&self, place: &Place, why: &str) -> Result<(), String>;
+    /// Asks the speaker for all IPv4 routes again.
+    fn ask_again(&self, place: &Place) -> Result<(), String>;
+    /// What it has received: UPDATEs or routes, and messages that say where a refresh begins and ends.
+    fn received(&self, place: &Place) -> Result<(u64, u64), String>;
+}
+
+/// Where a router runs.
+struct Place {
+    net: String,
+    directory: PathBuf,
+    /// All that its programs have printed.
+    logs: Vec<PathBuf>,
+}
+
+impl Place {
+    fn new(lab: &Lab) -> Self {
+        let net = format!("--net={}", lab.router.path().display());
+        let directory = lab.directory().join("router");
+        fs::create_dir_all(&directory).expect("a directory");
+        Self { net, directory, logs: Vec::new() }
+    }
+
+    fn here(&self) -> &str {
+        self.directory.to_str().expect("letters")
+    }
+
+    /// Runs a program beside the router.
+    fn run(&self, words: &[&str]) -> Result<String, String> {
+        run("nsenter", &[&[self.net.as_str()], words].concat())
+    }
+
+    fn log(&self) -> String {
+        self.logs.iter().filter_map(|log| fs::read(log).ok()).map(|log| String::from_utf8_lossy(&log).into_owned()).collect()
     }
 }
 
 /// A router that runs, and waits for the speaker on both of its addresses.
 pub(crate) struct Router {
-    kind: Kind,
-    net: String,
-    control: PathBuf,
+    words: &'static dyn Dialect,
+    place: Place,
     processes: Vec<Process>,
 }
 
 impl Router {
     pub(crate) fn start(lab: &Lab, kind: Kind, wanted: &Wanted) -> Self {
-        let net = format!("--net={}", lab.router.path().display());
-        let directory = &lab.directory().join("router");
-        fs::create_dir_all(directory).expect("a directory");
+        let (words, mut place) = (kind.dialect(), Place::new(lab));
         if kind == Kind::Frr {
             // Its daemons give up their rights, and make their sockets afterwards.
-            let path = directory.to_str().expect("letters");
-            run("chown", &["frr:frr", path]).unwrap_or_else(|error| panic!("{error}"));
+            run("chown", &["frr:frr", place.here()]).unwrap_or_else(|error| panic!("{error}"));
         }
-        let config = directory.join("router.conf");
-        let control = match kind {
-            Kind::Bird => directory.join("router.sock"),
-            Kind::Frr | Kind::Gobgp => directory.clone(),
-        };
-        fs::write(&config, kind.config(wanted)).expect("written");
-        let start = |name: &str, command: String| {
-            let words: Vec<&str> = ["nsenter", &net].into_iter().chain(command.split(' ')).collect();
-            Process::start(directory, name, None, &words)
-        };
-        let (conf, here) = (config.display(), directory.display());
-        let processes = match kind {
-            Kind::Bird => vec![start("bird", format!("bird -f -c {conf} -s {}", control.display()))],
-            Kind::Gobgp => vec![start("gobgpd", format!("gobgpd -f {conf} --log-plain"))],
-            Kind::Frr => {
-                let daemon = |name: &str| {
-                    let places = format!("-i {here}/{name}.pid -z {here}/zserv.api --vty_socket {here}");
-                    start(name, format!("/usr/lib/frr/{name} -f {conf} --log stdout {places}"))
-                };
-                vec![daemon("zebra"), daemon("bgpd")]
-            }
-        };
-        let mut router = Self { kind, net, control, processes };
+        fs::write(place.directory.join("router.conf"), words.config(place.here(), wanted)).expect("written");
+        let mut processes = Vec::new();
+        for (name, command) in words.programs(place.here()) {
+            let words: Vec<&str> = ["nsenter", &place.net].into_iter().chain(command.split(' ')).collect();
+            processes.push(Process::start(&place.directory, name, None, &words));
+            place.logs.push(place.directory.join(format!("{name}.log")));
+        }
         wait_for("the router to answer", DEADLINE, || {
-            router.processes.iter_mut().try_for_each(Process::check)?;
-            router.ask(kind.hello()).map(drop)
+            processes.iter_mut().try_for_each(Process::check)?;
+            words.is_up(&place).map_err(|error| format!("{error}; {}", place.log()))
         });
-        router
+        Self { words, place, processes }
     }
 
-    /// Asks the router by its own tool.
-    pub(crate) fn ask(&self, question: &str) -> Result<String, String> {
-        let control = self.control.display().to_string();
-        let words = question.split(' ').collect::<Vec<_>>();
-        let command = match self.kind {
-            Kind::Bird => [&["birdc", "-r", "-s", &control], &*words].concat(),
-            Kind::Frr => vec!["vtysh", "--vty_socket", &control, "-c", question],
-            Kind::Gobgp => [&["gobgp"], &*words].concat(),
-        };
-        run("nsenter", &[&[self.net.as_str()], &*command].concat())
-    }
-
-    /// Waits until what the router says of a prefix contains all of these.
+    /// The route as the router shows it, as soon as that contains all of these.
     #[track_caller]
-    pub(crate) fn await_route(&self, prefix: &str, parts: &[&str]) {
-        let question = match (self.kind, prefix.contains(':')) {
-            (Kind::Bird, _) => format!("show route {prefix} all"),
-            (Kind::Frr, false) => format!("show bgp ipv4 unicast {prefix} json"),
-            (Kind::Frr, true) => format!("show bgp ipv6 unicast {prefix} json"),
-            (Kind::Gobgp, false) => format!("global rib {prefix} -a ipv4"),
-            (Kind::Gobgp, true) => format!("global rib {prefix} -a ipv6"),
-        };
+    pub(crate) fn await_route(&self, prefix: &str, parts: &[&str]) -> String {
         wait_for(&format!("{prefix} with {parts:?}"), DEADLINE, || {
-            let said = self.ask(&question)?;
-            ensure(parts.iter().all(|part| said.contains(part)), || said.clone())
-        });
+            let said = self.words.route(&self.place, prefix)?;
+            ensure(parts.iter().all(|part| said.contains(part)), || said.clone()).map(|()| said)
+        })
     }
 
     /// Waits until the router has so many routes of a family.
     #[track_caller]
     pub(crate) fn await_count(&self, ipv6: bool, count: usize) {
         wait_for(&format!("{count} routes"), DEADLINE, || {
-            let found = self.count(ipv6)?;
+            let found = self.words.count(&self.place, ipv6)?;
             ensure(found == count, || format!("{found} routes"))
         });
     }
 
+    /// The number of IPv4 routes that it has now.
+    pub(crate) fn count(&self) -> Result<usize, String> {
+        self.words.count(&self.place, false)
+    }
+
     /// Ends the session with the speaker for good, with this text.
     pub(crate) fn shut_down(&self, why: &str) {
-        let peer = SPEAKER[0];
-        let done = match self.kind {
-            Kind::Bird => self.ask_as_operator(&["disable", "over4", &format!("\"{why}\"")]),
-            Kind::Frr => {
-                let enter = format!("router bgp {ROUTER_AS}");
-                let shut = format!("neighbor {peer} shutdown message {why}");
-                self.ask_as_operator(&["configure terminal", &enter, &shut])
-            }
-            Kind::Gobgp => self.ask_as_operator(&["neighbor", peer, "shutdown", "--reason", why]),
-        };
-        done.unwrap_or_else(|error| panic!("{error}"));
+        self.words.shut_down(&self.place, why).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Asks the speaker for all IPv4 routes again.
+    pub(crate) fn ask_again(&self) {
+        self.words.ask_again(&self.place).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// What it has received: UPDATEs or routes, and messages that say where a refresh begins and ends.
+    pub(crate) fn received(&self) -> Result<(u64, u64), String> {
+        self.words.received(&self.place)
+    }
+
+    /// Its word for the state of the session, once there is a session or once there is none.
+    #[track_caller]
+    pub(crate) fn await_state(&self, established: bool) -> String {
+        wait_for(&format!("a state other than established: {}", !established), DEADLINE, || {
+            let state = self.words.state(&self.place, Over::V4)?;
+            ensure(self.words.is_established(&state) == established, || state.clone()).map(|()| state)
+        })
     }
 
     /// Waits until the router shows the text with which the speaker has ended the session.
     #[track_caller]
     pub(crate) fn await_farewell(&self, text: &str) {
-        let shown = || match self.kind {
-            Kind::Bird => self.ask("show protocols all over4"),
-            Kind::Frr => self.ask(&format!("show bgp neighbors {} json", SPEAKER[0])),
-            // Its log alone has it.
-            Kind::Gobgp => Ok(self.processes.iter().map(Process::log).collect()),
-        };
         wait_for(&format!("the farewell {text:?}"), DEADLINE, || {
-            let shown = shown()?;
+            let shown = self.words.session(&self.place, Over::V4)?;
             ensure(shown.contains(text), || shown.clone())
+        });
+    }
+
+    /// Waits until the kernel below the router has dropped something for such a reason.
+    #[track_caller]
+    pub(crate) fn await_drop(&self, lab: &Lab, reason: fn(Drops) -> u64) {
+        wait_for("a segment that is dropped", DEADLINE, || {
+            let drops = lab.router.within(Drops::read).expect("a thread").expect("counters");
+            ensure(reason(drops) > 0, || format!("{drops:?}"))
         });
     }
 
@@ -160,136 +220,61 @@ impl Router {
     pub(crate) fn freeze(&mut self) {
         self.processes.iter_mut().for_each(|process| process.freeze(true));
     }
+}
 
-    fn ask_as_operator(&self, words: &[&str]) -> Result<String, String> {
-        let control = self.control.display().to_string();
-        let command = match self.kind {
-            Kind::Bird => [&["birdc", "-s", &control], words].concat(),
-            Kind::Frr => {
-                let orders = words.iter().flat_map(|word| ["-c", word]);
-                ["vtysh", "--vty_socket", &control].into_iter().chain(orders).collect()
-            }
-            Kind::Gobgp => [&["gobgp"], words].concat(),
-        };
-        run("nsenter", &[&[self.net.as_str()], &*command].concat())
-    }
-
-    fn count(&self, ipv6: bool) -> Result<usize, String> {
-        let number = |text: &str| text.parse::<usize>().map_err(|error| format!("{text:?}: {error}"));
-        match self.kind {
-            Kind::Bird => {
-                // "3 of 3 routes for 3 networks in table master4"
-                let said = self.ask(&format!("show route count table master{}", if ipv6 { 6 } else { 4 }))?;
-                let line = said.lines().find(|line| line.contains("routes for")).ok_or(said.clone())?;
-                number(line.split_whitespace().next().unwrap_or_default())
-            }
-            Kind::Frr => {
-                let family = if ipv6 { "ipv6" } else { "ipv4" };
-                let said = self.ask(&format!("show bgp {family} unicast summary json"))?;
-                let json: serde_json::Value =
-                    serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
-                let peers = json["peers"].as_object().into_iter().flatten();
-                let received = peers.filter_map(|(_, peer)| peer["pfxRcd"].as_u64()).sum::<u64>();
-                number(&received.to_string())
-            }
-            Kind::Gobgp => {
-                // "Destination: 3, Path: 3"
-                let said =
-                    self.ask(&format!("global rib summary -a {}", if ipv6 { "ipv6" } else { "ipv4" }))?;
-                let found = said.split("Destination: ").nth(1).and_then(|rest| rest.split(',').next());
-                number(found.ok_or(said.clone())?)
+impl Drop for Router {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let files = self.place.logs.iter().cloned().chain([self.place.directory.join("heard")]);
+            for file in files.filter(|file| file.exists()) {
+                eprintln!("{}:\n{}", file.display(), tail(&file, 40));
             }
         }
     }
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Bird, Self::Frr, Self::Gobgp];
+    pub(crate) const ALL: [Self; 4] = [Self::Frr, Self::Bird, Self::Gobgp, Self::Exabgp];
 
-    fn hello(self) -> &'static str {
+    fn dialect(self) -> &'static dyn Dialect {
         match self {
-            Self::Bird => "show status",
-            Self::Frr => "show bgp summary json",
-            Self::Gobgp => "global",
+            Self::Frr => &frr::Frr,
+            Self::Bird => &bird::Bird,
+            Self::Gobgp => &gobgp::Gobgp,
+            Self::Exabgp => &exabgp::Exabgp,
         }
     }
 
-    fn config(self, wanted: &Wanted) -> String {
-        let Wanted { speaker_as, router_as, password, limit, extended_next_hop } = *wanted;
-        match self {
-            Self::Bird => {
-                let password = password.map(|word| format!("password \"{word}\";")).unwrap_or_default();
-                let limit =
-                    limit.map(|limit| format!("import limit {limit} action disable;")).unwrap_or_default();
-                let extended = if extended_next_hop { "extended next hop on;" } else { "" };
-                let session = |name: &str, index: usize| {
-                    format!(
-                        "protocol bgp {name} {{
-                            local {} as {router_as}; neighbor {} as {speaker_as}; passive on; hold time 9;
-                            error wait time 1,1; error forget time 1; {password}
-                            ipv4 {{ import all; export none; {limit} {extended} }};
-                            ipv6 {{ import all; export none; {limit} }};
-                        }}\n",
-                        ROUTER[index], SPEAKER[index]
-                    )
-                };
-                format!(
-                    "router id 10.99.0.1;\nprotocol device {{}}\n{}{}",
-                    session("over4", 0),
-                    session("over6", 1)
-                )
-            }
-            Self::Frr => {
-                let each = |line: &dyn Fn(&str) -> String| SPEAKER.map(line).concat();
-                let peers = each(&|peer| {
-                    let password = password
-                        .map(|word| format!(" neighbor {peer} password {word}\n"))
-                        .unwrap_or_default();
-                    let extended = if extended_next_hop {
-                        format!(" neighbor {peer} capability extended-nexthop\n")
-                    } else {
-                        String::new()
-                    };
-                    format!(
-                        " neighbor {peer} remote-as {speaker_as}\n neighbor {peer} passive\n \
-                         neighbor {peer} timers 3 9\n{password}{extended}"
-                    )
-                });
-                let family = |name: &str| {
-                    let active = each(&|peer| {
-                        let limit = limit.map(|limit| format!("  neighbor {peer} maximum-prefix {limit}\n"));
-                        format!("  neighbor {peer} activate\n{}", limit.unwrap_or_default())
-                    });
-                    format!(" address-family {name} unicast\n{active} exit-address-family\n")
-                };
-                format!(
-                    "router bgp {router_as}\n bgp router-id 10.99.0.1\n no bgp ebgp-requires-policy\n \
-                     no bgp default ipv4-unicast\n{peers}{}{}",
-                    family("ipv4"),
-                    family("ipv6")
-                )
-            }
-            Self::Gobgp => {
-                let password = password.map(|word| format!("auth-password = \"{word}\"")).unwrap_or_default();
-                let families = ["ipv4-unicast", "ipv6-unicast"].map(|family| {
-                    let limit = limit.map(|limit| {
-                        format!("[neighbors.afi-safis.prefix-limit.config]\nmax-prefixes = {limit}\n")
-                    });
-                    format!(
-                        "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}\"\n{}",
-                        limit.unwrap_or_default()
-                    )
-                });
-                let sessions = SPEAKER.map(|speaker| {
-                    format!(
-                        "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{speaker}\"\npeer-as = {speaker_as}\n\
-                         {password}\n[neighbors.transport.config]\npassive-mode = true\n[neighbors.timers.config]\n\
-                         hold-time = 9\n{}",
-                        families.concat()
-                    )
-                });
-                format!("[global.config]\nas = {router_as}\nrouter-id = \"10.99.0.1\"\n{}", sessions.concat())
-            }
-        }
+    pub(crate) fn version(self) -> String {
+        self.dialect().version().unwrap_or_else(|error| panic!("{error}"))
     }
+
+    /// What the router says of a configuration that it does not take.
+    pub(crate) fn refusal(self, lab: &Lab, wanted: &Wanted) -> String {
+        assert_eq!(self, Self::Exabgp, "the others take all that is asked of them here");
+        let place = Place::new(lab);
+        fs::write(place.directory.join("router.conf"), self.dialect().config(place.here(), wanted)).expect("written");
+        exabgp::refusal(&place)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.dialect().name())
+    }
+}
+
+/// A number that a router has printed.
+fn number<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))
+}
+
+/// What stands behind a word, up to the end of the line.
+fn after<'a>(text: &'a str, word: &str) -> Result<&'a str, String> {
+    let rest = text.split_once(word).ok_or_else(|| format!("no {word:?} in {text}"))?.1;
+    Ok(rest.lines().next().unwrap_or_default().trim())
 }

@@ -3,15 +3,16 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use metal_core::view::LinkIndex;
 use metal_net::tcp::{Connection, Listen, ListenError, Listener};
 use tokio::sync::mpsc;
 
-use crate::{peer::Order, rib::Name};
+use crate::{peer::Order, rib::Name, sessions::Neighbor};
 
 /// A listener, and who may come in.
 #[derive(Debug)]
@@ -47,8 +48,9 @@ type Guests = BTreeMap<(IpAddr, u32), (Name, mpsc::UnboundedSender<Order>)>;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Expected {
-    pub(crate) fn set(&self, peer: SocketAddr, name: &Name, orders: &mpsc::UnboundedSender<Order>) {
-        self.lock().insert(key(peer), (name.clone(), orders.clone()));
+    pub(crate) fn set(&self, neighbor: &Neighbor, name: &Name, orders: &mpsc::UnboundedSender<Order>) {
+        let key = neighbor.link.map_or_else(|| key(neighbor.dial.peer), anybody_on);
+        self.lock().insert(key, (name.clone(), orders.clone()));
     }
 
     pub(crate) fn remove(&self, name: &Name) {
@@ -66,7 +68,9 @@ impl Expected {
     }
 
     fn hand_over(&self, connection: Connection) {
-        if let Some((_, orders)) = self.lock().get(&key(connection.remote())) {
+        let (address, link) = key(connection.remote());
+        let guests = self.lock();
+        if let Some((_, orders)) = guests.get(&(address, link)).or_else(|| guests.get(&anybody_on(link))) {
             // A peer that has just been removed expects nothing any more.
             let _gone = orders.send(Order::Accepted(connection));
         }
@@ -75,6 +79,25 @@ impl Expected {
     fn lock(&self) -> MutexGuard<'_, Guests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Lets connections of a peer in only if they have its password, if there is one.
+pub(crate) fn set_key(listener: &Listener, neighbor: &Neighbor) -> Result<(), String> {
+    let (here, peer) = (listener.local().map_err(|error| error.to_string())?, neighbor.dial.peer.ip());
+    // Nobody knows the address of a peer that is a link, and IPv6 does not come in by IPv4.
+    if neighbor.link.is_some() || here.is_ipv4() && peer.to_canonical().is_ipv6() {
+        return Ok(());
+    }
+    let done = match &neighbor.dial.key {
+        Some(key) => listener.set_key(peer, key),
+        None => listener.remove_key(peer),
+    };
+    done.map_err(|error| format!("connections that the peer opens to {here} are refused: {error}"))
+}
+
+/// The only peer of an unnumbered link. Its addresses are the link-local ones, which alone have a number of a link.
+fn anybody_on(link: LinkIndex) -> (IpAddr, u32) {
+    (Ipv6Addr::UNSPECIFIED.into(), link)
 }
 
 /// `fe80::1` on two interfaces are two peers.

@@ -11,8 +11,8 @@ pub struct Event {
     pub peer: Arc<str>,
     /// What it was.
     pub what: What,
-    /// Where the peer stands since.
-    pub phase: Phase,
+    /// Where the peer stands since; `None` where this has nothing to do with it.
+    pub phase: Option<Phase>,
 }
 
 /// What happens to peers.

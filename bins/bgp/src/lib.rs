@@ -1,7 +1,8 @@
 //! BGP sessions over TCP: joins the machines of `metal-bgp` to the sockets of `metal-net`. No decisions.
 //!
 //! [`Sessions`] has a task for each peer. What is to be announced is told once, to whomever it is for; the tasks take
-//! messages from the common [`RibOut`](metal_bgp::rib_out::RibOut) when their sockets take them.
+//! messages from the common [`RibOut`](metal_bgp::rib_out::RibOut) when their sockets take them. A peer may also be a link
+//! ([`Neighbor::link`]): then it is whoever says there that he is a router.
 //!
 //! ```no_run
 //! use metal_bgp::{peer::{PeerAs, Settings}, rib_out::{Audience, Route}};
@@ -21,6 +22,7 @@
 //! # }
 //! ```
 
+mod discovery;
 mod doors;
 mod event;
 mod link;

@@ -10,6 +10,8 @@ use metal_net::tcp::{Connection, Dial, DialError, Read};
 pub(crate) enum Link {
     Dialling(BoxFuture<'static, Result<Connection, DialError>>),
     Open(Connection),
+    /// There is nobody to dial, for this reason.
+    Nowhere(String),
 }
 
 /// What happened to a link.
@@ -41,6 +43,7 @@ impl Link {
     /// Waits for the next thing to happen; for room only if something is `unsent`.
     pub(crate) async fn wait(&mut self, unsent: bool) -> Happened {
         match self {
+            Self::Nowhere(why) => Happened::Failed(Transport::Other(why.clone())),
             Self::Dialling(connecting) => match connecting.await {
                 Ok(connection) => Happened::Dialled(connection),
                 Err(error) => Happened::Failed(transport(error.kind(), &error)),

@@ -1,6 +1,10 @@
 //! The task of one peer: its machine, its connections, its share of what is announced.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    sync::Arc,
+};
 
 use futures::{FutureExt, future::select_all};
 use metal_bgp::{
@@ -9,7 +13,10 @@ use metal_bgp::{
     wire::attribute::NextHop,
 };
 use metal_core::Machine;
-use metal_net::{clock::Clock, tcp::Connection};
+use metal_net::{
+    clock::Clock,
+    tcp::{Connection, Dial},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -32,6 +39,10 @@ pub(crate) enum Order {
     Accepted(Connection),
     /// How does it stand?
     Look(oneshot::Sender<View>),
+    /// Whoever is at the other end of an unnumbered link.
+    Heard(Ipv6Addr),
+    /// Nobody is there, for this reason.
+    Unheard(String),
     /// The session ends for this reason, and so does the task.
     Stop(Stop),
 }
@@ -44,6 +55,8 @@ pub(crate) struct Task {
     pub(crate) rib: Arc<Rib>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     links: BTreeMap<ConnectionId, Link>,
+    /// The other end of an unnumbered link, or why it is not known.
+    other_end: Result<Ipv6Addr, String>,
     accepted: u64,
     /// Connections that say goodbye.
     closing: JoinSet<()>,
@@ -61,7 +74,8 @@ impl Task {
         let peer = Peer::new(neighbor.config.clone(), seed);
         let seat = rib.take_seat(name);
         let (links, closing) = (BTreeMap::new(), JoinSet::new());
-        Self { seat, neighbor, peer, clock, rib, events, links, accepted: 0, closing }
+        let other_end = Err(UNHEARD.to_owned());
+        Self { seat, neighbor, peer, clock, rib, events, links, other_end, accepted: 0, closing }
     }
 
     /// Until the order to stop, or until nobody is left to give one.
@@ -76,6 +90,13 @@ impl Task {
                     Some(Order::Accepted(connection)) => self.accept(connection),
                     // Who has asked may be gone.
                     Some(Order::Look(reply)) => drop(reply.send(self.view())),
+                    Some(Order::Heard(other)) => self.on_heard(other),
+                    Some(Order::Unheard(why)) => {
+                        // Who has been heard may still be there.
+                        if self.other_end.is_err() {
+                            self.other_end = Err(why);
+                        }
+                    }
                     Some(Order::Stop(stop)) => {
                         self.peer.handle_input(self.clock.now(), Input::Stop(stop));
                         break;
@@ -99,7 +120,12 @@ impl Task {
     fn configure(&mut self, neighbor: Neighbor) {
         let now = self.clock.now();
         // What the machine does not know: where the peer is, and the password.
-        let moved = self.neighbor.dial != neighbor.dial || self.neighbor.next_hops != neighbor.next_hops;
+        let moved = self.neighbor.dial != neighbor.dial
+            || self.neighbor.next_hops != neighbor.next_hops
+            || self.neighbor.link != neighbor.link;
+        if self.neighbor.link != neighbor.link {
+            self.other_end = Err(UNHEARD.to_owned());
+        }
         let config = neighbor.config.clone();
         self.neighbor = neighbor;
         self.peer.handle_input(now, Input::Configure(config));
@@ -127,9 +153,34 @@ impl Task {
             self.tell(What::Silent(format!("a connection from the peer takes no options: {error}")));
             return;
         }
+        if self.neighbor.link.is_some()
+            && let SocketAddr::V6(remote) = connection.remote()
+        {
+            self.other_end = Ok(*remote.ip());
+        }
         self.accepted += 1;
         self.links.insert(ConnectionId::Accepted(self.accepted), Link::Open(connection));
         self.peer.handle_input(self.clock.now(), Input::Accepted(self.accepted));
+    }
+
+    fn on_heard(&mut self, other: Ipv6Addr) {
+        if self.other_end != Ok(other) {
+            self.other_end = Ok(other);
+            // There may be a session already, which stays.
+            self.peer.handle_input(self.clock.now(), Input::Start);
+        }
+    }
+
+    /// Begins to dial.
+    fn dial(&self) -> Link {
+        let Some(link) = self.neighbor.link else { return Link::dial(&self.neighbor.dial) };
+        match &self.other_end {
+            Ok(other) => {
+                let peer = SocketAddrV6::new(*other, self.neighbor.dial.peer.port(), 0, link).into();
+                Link::dial(&Dial { peer, ..self.neighbor.dial.clone() })
+            }
+            Err(why) => Link::Nowhere(why.clone()),
+        }
     }
 
     fn on_link(&mut self, id: ConnectionId, happened: Happened) {
@@ -192,7 +243,7 @@ impl Task {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Connect(id) => {
-                self.links.insert(id, Link::dial(&self.neighbor.dial));
+                self.links.insert(id, self.dial());
             }
             Output::Close { connection, last_words } => {
                 if let Some(Link::Open(link)) = self.links.remove(&connection)
@@ -225,7 +276,13 @@ impl Task {
         let (own_v4, own_v6) = match local.ip() {
             IpAddr::V4(own) => (Some(NextHop::V4(own)), None),
             IpAddr::V6(own) => {
-                (negotiated.extended_next_hop.then_some(NextHop::V6(own)), Some(NextHop::V6(own)))
+                let own = match v6 {
+                    Some(global) if own.is_unicast_link_local() => {
+                        NextHop::V6Pair { global, link_local: own }
+                    }
+                    _ => NextHop::V6(own),
+                };
+                (negotiated.extended_next_hop.then_some(own), Some(own))
             }
         };
         let v4 = own_v4.or(v4.map(NextHop::V4));
@@ -244,9 +301,12 @@ impl Task {
 
     fn tell(&self, what: What) {
         // Nobody listens any more when the process ends.
-        let _unheard = self.events.send(Event { peer: self.seat.name().clone(), what, phase: self.peer.status().phase });
+        let _unheard = self.events.send(Event { peer: self.seat.name().clone(), what, phase: Some(self.peer.status().phase) });
     }
 }
+
+/// Until discovery says more.
+const UNHEARD: &str = "nobody has been heard on the link yet";
 
 /// The next thing that happens to one of the links; never, when there is none.
 async fn wait(links: &mut BTreeMap<ConnectionId, Link>, peer: &Peer) -> (ConnectionId, Happened) {

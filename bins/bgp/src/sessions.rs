@@ -12,15 +12,20 @@ use metal_bgp::{
     peer::{Config, Mode, Stop},
     rib_out::{Audience, Input, Route},
 };
-use metal_net::{clock::Clock, tcp::Dial};
+use metal_core::view::LinkIndex;
+use metal_net::{
+    clock::Clock,
+    tcp::{Dial, Listener},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use crate::{
-    doors::{Door, Expected},
-    event::Event,
+    discovery::discover,
+    doors::{Door, Expected, set_key},
+    event::{Event, What},
     peer::{Order, Task},
     rib::{Name, Rib},
     view::View,
@@ -33,15 +38,19 @@ pub struct Neighbor {
     pub dial: Dial,
     /// What is agreed on with it.
     pub config: Config,
-    /// Next hops of a family that the connection itself is not of.
+    /// Next hops of a family that the connection itself is not of; over link-local addresses, the global one beside.
     pub next_hops: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    /// The peer is whoever is at the other end of this link ("unnumbered"): it is found by Router Discovery, or comes by
+    /// itself where it may. Of the address in `dial` only the port counts. Its password, if there is one, is for
+    /// connections that are dialled.
+    pub link: Option<LinkIndex>,
 }
 
 impl Neighbor {
     /// One that is told of addresses of the connection's own family.
     #[must_use]
     pub fn new(dial: Dial, config: Config) -> Self {
-        Self { dial, config, next_hops: (None, None) }
+        Self { dial, config, next_hops: (None, None), link: None }
     }
 }
 
@@ -53,6 +62,7 @@ pub struct Sessions {
     clock: Clock,
     rib: Arc<Rib>,
     expected: Arc<Expected>,
+    listeners: Vec<Arc<Listener>>,
     events: mpsc::UnboundedSender<Event>,
     peers: BTreeMap<Name, Running>,
     /// Those that say goodbye.
@@ -64,7 +74,18 @@ pub struct Sessions {
 #[derive(Debug)]
 struct Running {
     orders: mpsc::UnboundedSender<Order>,
-    task: JoinHandle<()>,
+    /// Gone when it says goodbye.
+    task: Option<JoinHandle<()>>,
+    neighbor: Neighbor,
+    discovery: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(discovery) = &self.discovery {
+            discovery.abort();
+        }
+    }
 }
 
 impl Sessions {
@@ -76,24 +97,38 @@ impl Sessions {
         let rib = Arc::new(Rib::new(clock));
         let pump = rib.clone();
         let helpers = vec![tokio::spawn(async move { pump.run().await })];
-        let (expected, peers, leaving) = (Arc::default(), BTreeMap::new(), Vec::new());
-        (Self { seed, clock, rib, expected, events, peers, leaving, helpers }, receiver)
+        let (expected, listeners) = (Arc::default(), Vec::new());
+        let (peers, leaving) = (BTreeMap::new(), Vec::new());
+        (Self { seed, clock, rib, expected, listeners, events, peers, leaving, helpers }, receiver)
     }
 
-    /// Takes connections that come in here, from peers whose configuration says that they may open them.
+    /// Takes connections that come in here, from peers whose configuration says that they may open them, with their
+    /// passwords.
     pub fn listen(&mut self, door: &Door) {
         let (listener, expected) = (door.listener.clone(), self.expected.clone());
+        self.listeners.push(listener.clone());
+        for (name, running) in &self.peers {
+            self.lock_door(&listener, name, &running.neighbor);
+        }
         self.helpers.push(tokio::spawn(async move { expected.receive(&listener).await }));
     }
 
     /// A peer as it is from now on. A session goes on if nothing has changed that it depends on; others are not touched.
     pub fn set_peer(&mut self, name: &str, neighbor: Neighbor) {
         let name: Name = name.into();
-        let orders = match self.peers.get(&name) {
+        self.expected.remove(&name);
+        let orders = match self.peers.get_mut(&name) {
             Some(running) => {
                 // It cannot have ended: nobody has told it to.
                 let _ended = running.orders.send(Order::Configure(Box::new(neighbor.clone())));
-                self.expected.remove(&name);
+                if running.neighbor.link != neighbor.link {
+                    let other = find_other_end(&neighbor, &running.orders);
+                    if let Some(before) = std::mem::replace(&mut running.discovery, other) {
+                        before.abort();
+                    }
+                }
+                let before = std::mem::replace(&mut running.neighbor, neighbor.clone());
+                forget_key(&self.listeners, &before);
                 running.orders.clone()
             }
             None => {
@@ -101,13 +136,29 @@ impl Sessions {
                 self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let (seed, rib, events) = (self.seed, self.rib.clone(), self.events.clone());
                 let task = Task::new(&name, neighbor.clone(), seed, self.clock, rib, events);
-                let task = tokio::spawn(task.run(receiver));
-                self.peers.insert(name.clone(), Running { orders: orders.clone(), task });
+                let task = Some(tokio::spawn(task.run(receiver)));
+                let discovery = find_other_end(&neighbor, &orders);
+                let running =
+                    Running { orders: orders.clone(), task, neighbor: neighbor.clone(), discovery };
+                self.peers.insert(name.clone(), running);
                 orders
             }
         };
         if neighbor.config.settings().mode != Mode::Dial {
-            self.expected.set(neighbor.dial.peer, &name, &orders);
+            self.expected.set(&neighbor, &name, &orders);
+        }
+        for listener in &self.listeners {
+            self.lock_door(listener, &name, &neighbor);
+        }
+    }
+
+    fn lock_door(&self, listener: &Listener, name: &Name, neighbor: &Neighbor) {
+        if neighbor.config.settings().mode != Mode::Dial
+            && let Err(why) = set_key(listener, neighbor)
+        {
+            // Nobody listens any more when the process ends.
+            let event = Event { peer: name.clone(), what: What::Silent(why), phase: None };
+            let _unheard = self.events.send(event);
         }
     }
 
@@ -115,10 +166,11 @@ impl Sessions {
     pub fn remove_peer(&mut self, name: &str, why: Stop) {
         let name: Name = name.into();
         self.expected.remove(&name);
-        if let Some(Running { orders, task }) = self.peers.remove(&name) {
-            let _ended = orders.send(Order::Stop(why));
+        if let Some(mut running) = self.peers.remove(&name) {
+            let _ended = running.orders.send(Order::Stop(why));
+            forget_key(&self.listeners, &running.neighbor);
             self.leaving.retain(|task| !task.is_finished());
-            self.leaving.push(task);
+            self.leaving.extend(running.task.take());
         }
     }
 
@@ -156,8 +208,23 @@ impl Sessions {
 
 impl Drop for Sessions {
     fn drop(&mut self) {
-        for task in self.helpers.iter().chain(self.peers.values().map(|running| &running.task)) {
+        for task in self.helpers.iter().chain(self.peers.values().filter_map(|running| running.task.as_ref())) {
             task.abort();
         }
     }
+}
+
+/// What comes from a peer's address needs no password any more.
+fn forget_key(listeners: &[Arc<Listener>], neighbor: &Neighbor) {
+    if neighbor.dial.key.is_some() {
+        for listener in listeners {
+            // There may have been none: it was refused, or the listener is of another family.
+            let _none = listener.remove_key(neighbor.dial.peer.ip());
+        }
+    }
+}
+
+/// Looks for the peer, if it is a link.
+fn find_other_end(neighbor: &Neighbor, orders: &mpsc::UnboundedSender<Order>) -> Option<JoinHandle<()>> {
+    neighbor.link.map(|link| tokio::spawn(discover(link, orders.clone())))
 }

@@ -2,6 +2,7 @@
 //!
 //! It has a thread of its own: neither the API server's lists nor the LAN delay a KEEPALIVE.
 
+mod doors;
 mod neighbor;
 mod peers;
 mod route;
@@ -101,6 +102,7 @@ fn run(
                     Some(Order::Stop) | None => break,
                 },
                 Some(event) = events.recv() => peers.on_event(&event),
+                () = peers.door_due() => peers.open_doors(),
             }
         }
         peers.stop().await;

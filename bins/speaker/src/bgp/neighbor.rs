@@ -1,7 +1,7 @@
 //! A peer as the sessions take it.
 
 use std::{
-    net::{SocketAddr, SocketAddrV6},
+    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     num::NonZeroU8,
 };
 
@@ -57,7 +57,8 @@ pub(super) fn neighbor(session: &Session, restarted: bool) -> Result<Neighbor, S
     let peer_address = match *target {
         Target::Address(address) => SocketAddr::new(address, peer.port),
         Target::LinkLocal(address, link) => SocketAddrV6::new(address, peer.port, 0, link).into(),
-        Target::Link(_) => return Err("not yet".into()),
+        // Whoever answers there.
+        Target::Link(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), peer.port),
     };
     let mut dial = Dial::to(peer_address);
     dial.source = peer.source_address;
@@ -68,6 +69,10 @@ pub(super) fn neighbor(session: &Session, restarted: bool) -> Result<Neighbor, S
     dial.options = Options { ttl, ..Options::default() };
     let mut neighbor = Neighbor::new(dial, config);
     neighbor.next_hops = *next_hops;
+    neighbor.link = match *target {
+        Target::Link(link) => Some(link),
+        Target::Address(_) | Target::LinkLocal(..) => None,
+    };
     Ok(neighbor)
 }
 

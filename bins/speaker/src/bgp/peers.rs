@@ -13,12 +13,13 @@ use metal_core::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::neighbor::neighbor;
+use super::{doors::Doors, neighbor::neighbor};
 use crate::report::{PeerState, Report};
 
 pub(super) struct Peers {
     sessions: Sessions,
     known: BTreeMap<Arc<str>, Known>,
+    doors: Doors,
     reports: mpsc::UnboundedSender<Report>,
     /// Another process of this node has announced before, in this boot.
     restarted: bool,
@@ -39,7 +40,7 @@ impl Peers {
     ) -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (sessions, events) = Sessions::start(seed);
         let restarted = marker.is_some_and(|marker| has_run(&marker));
-        (Self { sessions, known: BTreeMap::new(), reports, restarted }, events)
+        (Self { sessions, known: BTreeMap::new(), doors: Doors::default(), reports, restarted }, events)
     }
 
     pub(super) const fn sessions(&self) -> &Sessions {
@@ -50,6 +51,7 @@ impl Peers {
     pub(super) fn set(&mut self, name: &PeerName, standing: Option<&Standing>) {
         let key: Arc<str> = name.as_str().into();
         let Some(standing) = standing else {
+            self.doors.forget(&key);
             self.sessions.remove_peer(&key, Stop::Deconfigured);
             if self.known.remove(&key).is_some() {
                 info!("BGPPeer {name}: no peer of this node any more");
@@ -72,13 +74,31 @@ impl Peers {
                 if let Some(known) = self.known.get_mut(&key) {
                     known.graceful = Some(peer.graceful_restart);
                 }
+                self.doors.want(&key, peer);
+                self.open_doors();
             }
             Err(why) => {
+                self.doors.forget(&key);
                 self.sessions.remove_peer(&key, Stop::Deconfigured);
                 self.tell(&key, name, PeerState::of(peer, "Idle", &why));
                 if let Some(known) = self.known.get_mut(&key) {
                     known.graceful = None;
                 }
+            }
+        }
+    }
+
+    /// When doors that could not be opened are tried again.
+    pub(super) async fn door_due(&self) {
+        self.doors.due().await;
+    }
+
+    /// Opens the doors that are wanted and not open yet.
+    pub(super) fn open_doors(&mut self) {
+        for (key, why) in self.doors.open(&mut self.sessions) {
+            if let Some(known) = self.known.get(&key) {
+                let (name, before) = (known.name.clone(), known.told.clone());
+                self.tell(&key, &name, PeerState { phase: "Idle", message: why, ..before });
             }
         }
     }
@@ -92,7 +112,8 @@ impl Peers {
             warn!("BGPPeer {name}: {message}");
             return;
         }
-        let state = PeerState { phase: phase(event.phase), message, ..before };
+        let phase = event.phase.map_or(before.phase, phase);
+        let state = PeerState { phase, message, ..before };
         self.tell(&event.peer, &name, state);
     }
 
