@@ -14,7 +14,7 @@ use serde_json::Value;
 use metal_tests::wait::{ensure, wait_for};
 
 /// The kinds in use: group, version, kind, whether it is namespaced.
-const KINDS: [(&str, &str, &str, bool); 21] = [
+const KINDS: [(&str, &str, &str, bool); 27] = [
     ("", "v1", "ConfigMap", true),
     ("", "v1", "Event", true),
     ("", "v1", "Namespace", false),
@@ -27,10 +27,16 @@ const KINDS: [(&str, &str, &str, bool); 21] = [
     ("apps", "v1", "Deployment", true),
     ("coordination.k8s.io", "v1", "Lease", true),
     ("discovery.k8s.io", "v1", "EndpointSlice", true),
+    ("frrk8s.metallb.io", "v1beta1", "BGPSessionState", true),
+    ("metallb.io", "v1beta1", "BFDProfile", true),
+    ("metallb.io", "v1beta1", "BGPAdvertisement", true),
+    ("metallb.io", "v1beta2", "BGPPeer", true),
+    ("metallb.io", "v1beta1", "Community", true),
     ("metallb.io", "v1beta1", "ConfigurationState", true),
     ("metallb.io", "v1beta1", "IPAddressPool", true),
     ("metallb.io", "v1beta1", "IPReservation", true),
     ("metallb.io", "v1beta1", "L2Advertisement", true),
+    ("metallb.io", "v1beta1", "ServiceBGPStatus", true),
     ("metallb.io", "v1beta1", "ServiceL2Status", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
@@ -84,20 +90,45 @@ impl Client {
             serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
         let references = objects.iter().map(|object| {
             let reference = Reference::of(object);
-            let api = self.api(&reference.kind, Some(&reference.namespace));
-            let parameters = PatchParams::apply("e2e").force();
-            let patch = Patch::Apply(object);
-            let applied = async {
-                api.patch(&reference.name, &parameters, &patch).await?;
-                if object.get("status").is_some() {
-                    api.patch_status(&reference.name, &parameters, &patch).await?;
-                }
-                Ok::<(), kube::Error>(())
-            };
-            self.runtime.block_on(applied).unwrap_or_else(|error| panic!("{reference:?}: {error}"));
+            self.apply_object(&reference, object).unwrap_or_else(|error| panic!("{reference:?}: {error}"));
             reference
         });
         references.collect()
+    }
+
+    /// Applies one object that the API server must refuse; returns its answer.
+    #[track_caller]
+    pub(crate) fn is_refused(&self, yaml: &str) -> (u16, String) {
+        let object: Value = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        match self.apply_object(&Reference::of(&object), &object) {
+            Err(kube::Error::Api(status)) => (status.code, status.message.clone()),
+            result => panic!("not refused: {result:?}\n{yaml}"),
+        }
+    }
+
+    fn apply_object(&self, reference: &Reference, object: &Value) -> Result<(), kube::Error> {
+        let written = object["apiVersion"].as_str().and_then(|version| version.rsplit('/').next());
+        let api = self.api_in(&reference.kind, written, Some(&reference.namespace));
+        let parameters = PatchParams::apply("e2e").force();
+        let patch = Patch::Apply(object);
+        self.runtime.block_on(async {
+            api.patch(&reference.name, &parameters, &patch).await?;
+            if object.get("status").is_some() {
+                api.patch_status(&reference.name, &parameters, &patch).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What the API server answers who wants to read an object: 200, or the code of its refusal.
+    pub(crate) fn may_get(&self, kind: &str, namespace: &str, name: &str) -> u16 {
+        code(self.runtime.block_on(self.api(kind, Some(namespace)).get(name)))
+    }
+
+    /// The same for a list of the objects that a selector of fields leaves.
+    pub(crate) fn may_list(&self, kind: &str, namespace: &str, fields: &str) -> u16 {
+        let selected = ListParams::default().fields(fields);
+        code(self.runtime.block_on(self.api(kind, Some(namespace)).list(&selected)))
     }
 
     /// Replaces the status of an object with what `change` makes of the object, as a controller does that knows
@@ -213,9 +244,15 @@ impl Client {
     }
 
     fn api(&self, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        self.api_in(kind, None, namespace)
+    }
+
+    /// In another version than usual, if that is given.
+    fn api_in(&self, kind: &str, written: Option<&str>, namespace: Option<&str>) -> Api<DynamicObject> {
         let known = KINDS.iter().find(|known| known.2 == kind);
         let (group, version, kind, namespaced) =
             *known.unwrap_or_else(|| panic!("{kind} is not among the kinds in use"));
+        let version = written.unwrap_or(version);
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match namespace {
             Some(namespace) if namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -239,6 +276,15 @@ impl Reference {
                 .unwrap_or_else(|| panic!("an object without name: {object}"))
                 .to_owned(),
         }
+    }
+}
+
+/// 200, or the code of a refusal.
+fn code<T>(answer: Result<T, kube::Error>) -> u16 {
+    match answer {
+        Ok(_) => 200,
+        Err(kube::Error::Api(status)) => status.code,
+        Err(error) => panic!("{error}"),
     }
 }
 

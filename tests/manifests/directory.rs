@@ -209,6 +209,13 @@ impl Controller {
         });
     }
 
+    /// That nothing of the kind is in the log so far.
+    #[track_caller]
+    pub(crate) fn never_said(&self, part: &str) {
+        let log = self.0.log();
+        assert!(!log.contains(part), "{log}");
+    }
+
     /// Ends it with SIGTERM, which must be clean.
     #[track_caller]
     pub(crate) fn stop(mut self) {

@@ -135,6 +135,38 @@ data:
 }
 
 #[test]
+fn passwords_of_peers_are_nowhere_but_in_their_manifests() {
+    let lab = Directory::new();
+    let secret = |password: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: tor, namespace: metallb-system}}\n\
+             type: kubernetes.io/basic-auth\nstringData: {{password: {password}}}\n"
+        )
+    };
+    let peer = |name: &str, more: &str| {
+        format!(
+            "---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: {name}, namespace: metallb-system}}\n\
+             spec: {{myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.1, {more}}}\n"
+        )
+    };
+    lab.write("pool.yaml", &pool("first", "192.0.2.1-192.0.2.9"));
+    lab.write("secret.yaml", &secret("hunter2"));
+    lab.write("peer.yaml", &peer("tor", "passwordSecret: {name: tor}"));
+    lab.write("bad.yaml", &peer("bad", "password: hunter2, passwordSecret: {name: tor}"));
+    let controller = lab.start();
+    lab.is_accepted("first");
+    controller.says("BGPPeer metallb-system/bad refused: spec.passwordSecret");
+    // What looks like YAML's own signs is read as such, and said without quoting it.
+    lab.write("secret.yaml", &secret("*hunter2"));
+    controller.says("this Secret cannot be read");
+    controller.never_said("hunter2");
+    for file in lab.written().keys() {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        assert!(!text.contains("hunter2"), "{}", file.display());
+    }
+}
+
+#[test]
 fn a_restart_changes_nothing_and_writes_nothing() {
     let lab = Directory::new();
     lab.write("pool.yaml", &pool("first", "192.0.2.1-192.0.2.9"));

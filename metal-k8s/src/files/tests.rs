@@ -4,13 +4,14 @@ use metal_core::view::{Scope, Service};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Backend, Changes};
+use crate::{Backend, Changes, Sink};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Rig {
     root: TempDir,
     changes: Changes,
+    sink: Sink,
 }
 
 impl Rig {
@@ -27,8 +28,8 @@ impl Rig {
         fs::create_dir_all(root.path().join("manifests")).unwrap();
         let (manifests, state) = (root.path().join("manifests"), root.path().join("state"));
         let backend = Backend::directory(Options::new(role), &manifests, &state, None).unwrap();
-        let (changes, _) = backend.start(None).unwrap();
-        Self { root, changes }
+        let (changes, sink) = backend.start(None).unwrap();
+        Self { root, changes, sink }
     }
 
     fn put(&self, name: &str, text: &str) {
@@ -341,4 +342,50 @@ async fn wait_for(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(DEADLINE, reached).await.expect("the condition in time");
+}
+
+fn secret(name: &str, type_: &str, password: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: metallb-system}}\n\
+         type: {type_}\nstringData: {{password: {password}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn wanted_secrets_are_told_with_their_passwords_and_no_others() {
+    const BASIC: &str = "kubernetes.io/basic-auth";
+    let all =
+        [secret("a", BASIC, "hunter2"), secret("b", "Opaque", "hunter2"), secret("d", BASIC, "hunter2")];
+    let elsewhere = secret("c", BASIC, "hunter2").replace("metallb-system", "default");
+    let text = all.concat() + &elsewhere;
+    let mut rig = Rig::start(speaker(), &[("manifests/all.yaml", &text)]);
+    assert_eq!(rig.until_synced().await, [], "nobody wants any");
+    rig.sink.want_secrets(["a", "b", "c"].map(Into::into).into());
+    let mut problems = [rig.problem().await, rig.problem().await];
+    problems.sort();
+    assert!(problems[0].starts_with("Secret c: in no manifest"), "{problems:?}");
+    assert!(problems[1].starts_with("manifests/all.yaml:") && problems[1].contains("Opaque"), "{problems:?}");
+    for (name, value) in [("a", Some("hunter2")), ("b", None), ("c", None)] {
+        assert_eq!(rig.next().await, Change::Secret(name.into(), value.map(Into::into)));
+    }
+    // Another password at once, and the former name is not told of any more.
+    rig.sink.want_secrets(["a".into()].into());
+    rig.put("manifests/all.yaml", &secret("a", BASIC, "'correct horse'"));
+    assert_eq!(rig.next().await, Change::Secret("a".into(), Some("correct horse".into())));
+    // What cannot be read changes nothing, and is not quoted.
+    rig.put("manifests/all.yaml", &secret("a", BASIC, "*hunter3"));
+    let problem = rig.problem().await;
+    assert!(problem.contains("this Secret cannot be read") && !problem.contains("hunter"), "{problem}");
+    rig.put("manifests/all.yaml", &secret("a", BASIC, "''"));
+    assert!(rig.problem().await.contains("its password is empty"));
+    assert_eq!(rig.next().await, Change::Secret("a".into(), None));
+    fs::remove_file(rig.path("manifests/all.yaml")).unwrap();
+    assert!(rig.problem().await.starts_with("Secret a: in no manifest"));
+    rig.put("manifests/new.yaml", &secret("a", BASIC, "hunter4"));
+    assert_eq!(
+        rig.next().await,
+        Change::Secret("a".into(), Some("hunter4".into())),
+        "told once while it was gone"
+    );
+    assert!(!format!("{:?}", Change::Secret("a".into(), Some("hunter4".into()))).contains("hunter"));
 }

@@ -176,6 +176,48 @@ async fn an_l2_status_lives_as_long_as_its_announcement() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_bgp_lives_as_long_as_it_is_true() {
+    let directory = tempfile::tempdir().unwrap();
+    let objects = directory.path().join("own/objects");
+    for kind in ["ServiceBGPStatus", "BGPSessionState"] {
+        fs::create_dir_all(objects.join(kind).join("metallb-system")).unwrap();
+        fs::write(objects.join(kind).join("metallb-system/stale.json"), "{}").unwrap();
+    }
+    let sink = sink(directory.path(), speaker());
+    let only = |kind: &str| {
+        let files = fs::read_dir(objects.join(kind).join("metallb-system")).unwrap();
+        let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "what an earlier incarnation left is gone: {files:?}");
+        serde_json::from_str::<Value>(&fs::read_to_string(&files[0]).unwrap()).unwrap()
+    };
+    let service = ObjectKey::new("shop", "web");
+    let state = |phase| SessionState {
+        phase,
+        message: "m".into(),
+        router: "192.0.2.1".into(),
+        ..SessionState::default()
+    };
+    sink.bgp_status(service.clone(), Some(vec!["tor-b".into(), "tor-a".into()]));
+    sink.session_state("tor".into(), Some(state("Connect")));
+    sink.session_state("tor".into(), Some(state("Established")));
+    assert!(sink.flush(DEADLINE).await);
+    let status = only("ServiceBGPStatus")["status"].take();
+    assert_eq!((&status["serviceName"], &status["peers"]), (&json!("web"), &json!(["tor-a", "tor-b"])));
+    let session = only("BGPSessionState");
+    assert_eq!(session["apiVersion"], "frrk8s.metallb.io/v1beta1");
+    assert_eq!(
+        (&session["status"]["bgpStatus"], &session["status"]["message"]),
+        (&json!("Established"), &json!("m"))
+    );
+    sink.bgp_status(service, Some(vec![]));
+    sink.session_state("tor".into(), None);
+    assert!(sink.flush(DEADLINE).await);
+    for kind in ["ServiceBGPStatus", "BGPSessionState"] {
+        assert_eq!(fs::read_dir(objects.join(kind).join("metallb-system")).unwrap().count(), 0, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn events_are_lines_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let sink = sink(directory.path(), speaker());
