@@ -84,7 +84,11 @@ pub(crate) fn a_four_octet_as(kind: Kind) -> Outcome {
     let router = Router::start(&lab, kind, &Wanted { speaker_as: LARGE, ..Wanted::default() });
     let speaker = lab.speaker();
     speaker.announce([net("198.51.100.1/32")], &Route::default());
-    speaker.peer_with(Over::V4, Settings { my_as: LARGE, peer_as: PeerAs::Is(ROUTER_AS), ..settings() }, |_| {});
+    speaker.peer_with(
+        Over::V4,
+        Settings { my_as: LARGE, peer_as: PeerAs::Is(ROUTER_AS), ..settings() },
+        |_| {},
+    );
     router.await_route("198.51.100.1/32", &["10.99.0.10", "4200000001"]);
     Outcome::Yes
 }

@@ -119,7 +119,11 @@ impl Place {
     }
 
     fn log(&self) -> String {
-        self.logs.iter().filter_map(|log| fs::read(log).ok()).map(|log| String::from_utf8_lossy(&log).into_owned()).collect()
+        self.logs
+            .iter()
+            .filter_map(|log| fs::read(log).ok())
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .collect()
     }
 }
 
@@ -253,7 +257,8 @@ impl Kind {
     pub(crate) fn refusal(self, lab: &Lab, wanted: &Wanted) -> String {
         assert_eq!(self, Self::Exabgp, "the others take all that is asked of them here");
         let place = Place::new(lab);
-        fs::write(place.directory.join("router.conf"), self.dialect().config(place.here(), wanted)).expect("written");
+        fs::write(place.directory.join("router.conf"), self.dialect().config(place.here(), wanted))
+            .expect("written");
         exabgp::refusal(&place)
     }
 }

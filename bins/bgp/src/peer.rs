@@ -301,7 +301,11 @@ impl Task {
 
     fn tell(&self, what: What) {
         // Nobody listens any more when the process ends.
-        let _unheard = self.events.send(Event { peer: self.seat.name().clone(), what, phase: Some(self.peer.status().phase) });
+        let _unheard = self.events.send(Event {
+            peer: self.seat.name().clone(),
+            what,
+            phase: Some(self.peer.status().phase),
+        });
     }
 }
 

@@ -199,13 +199,7 @@ const BATCH: usize = 256;
 const FRAME: usize = 2048;
 
 impl Lan {
-    fn new(
-        setup: Setup,
-        clock: Clock,
-        fast_path: bool,
-        packets: Packets,
-        ways: Ways,
-    ) -> Self {
+    fn new(setup: Setup, clock: Clock, fast_path: bool, packets: Packets, ways: Ways) -> Self {
         // The others miss us after a whole detection time; whoever answers must have stopped before that.
         let interval = Duration::from_millis(setup.interval_ms.into());
         Self {

@@ -30,8 +30,8 @@ use alloc::{
 use core::{fmt, net::IpAddr, time::Duration};
 
 use self::{
-    conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, manner::Merged, routing::Routing,
-    traps::Traps,
+    conflict::Stranger, endpoints::Endpoints, findings::Findings, input::Nic, manner::Merged,
+    routing::Routing, traps::Traps,
 };
 pub use self::{
     endpoints::Serving,

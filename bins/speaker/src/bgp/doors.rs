@@ -53,7 +53,8 @@ impl Doors {
     /// Opens what is missing. Answers with the peers that cannot come in, and why.
     pub(super) fn open(&mut self, sessions: &mut Sessions) -> Vec<(Arc<str>, String)> {
         self.again = None;
-        let missing: BTreeSet<_> = self.wanted.values().filter(|door| !self.open.contains(*door)).cloned().collect();
+        let missing: BTreeSet<_> =
+            self.wanted.values().filter(|door| !self.open.contains(*door)).cloned().collect();
         let mut shut = Vec::new();
         for device in missing {
             match open(device.as_ref()) {

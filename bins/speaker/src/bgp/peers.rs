@@ -121,7 +121,8 @@ impl Peers {
     pub(super) async fn stop(mut self) {
         for (key, known) in &self.known {
             // The routes stay with who waits for the process that comes next.
-            let why = if known.graceful == Some(true) { Stop::ForRestart } else { Stop::Shutdown(GOODBYE.into()) };
+            let why =
+                if known.graceful == Some(true) { Stop::ForRestart } else { Stop::Shutdown(GOODBYE.into()) };
             self.sessions.remove_peer(key, why);
         }
         self.sessions.stop(Stop::Shutdown(GOODBYE.into())).await;
@@ -139,7 +140,7 @@ impl Peers {
             (true, false) => Some((Severity::Warning, "BGPSessionLost")),
             (_, _) => None,
         };
-        if state.is_established() || !was_established && state.phase != "Idle" && before.is_none() {
+        if state.is_established() || before.is_none() && state.phase == "Connect" {
             info!("{message}");
         } else {
             warn!("{message}");
@@ -190,7 +191,10 @@ fn has_run(marker: &std::path::Path) -> bool {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let before = fs::read_to_string(marker).is_ok_and(|before| before == boot && !boot.is_empty());
     if !before && let Err(error) = fs::write(marker, &boot) {
-        warn!("cannot write {}: {error}; after a restart, peers take this process for a new one", marker.display());
+        warn!(
+            "cannot write {}: {error}; after a restart, peers take this process for a new one",
+            marker.display()
+        );
     }
     before
 }

@@ -58,9 +58,8 @@ impl BgpMetrics {
     /// Takes how a session stands; `None` when its peer is gone.
     pub(crate) fn session(&self, peer: &PeerName, state: Option<&PeerState>) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let labels = state.map(|state| {
-            [format!("{}:{}", state.router, state.port), state.vrf.clone().unwrap_or_default()]
-        });
+        let labels = state
+            .map(|state| [format!("{}:{}", state.router, state.port), state.vrf.clone().unwrap_or_default()]);
         let before = shown.get(peer).map(|shown| &shown.labels);
         if before != labels.as_ref()
             && let Some(gone) = shown.remove(peer)
@@ -79,7 +78,9 @@ impl BgpMetrics {
     pub(crate) fn count(&self, views: &[View]) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for view in views {
-            let Some(Shown { labels, counters }) = shown.get_mut(&PeerName::from(&*view.peer)) else { continue };
+            let Some(Shown { labels, counters }) = shown.get_mut(&PeerName::from(&*view.peer)) else {
+                continue;
+            };
             let labels = labels.each_ref().map(String::as_str);
             let before = std::mem::replace(counters, view.counters);
             for (counter, read) in &self.counters {
@@ -122,10 +123,14 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("total_sent", "BGP messages sent", |counters| total(counters.sent)),
     ("total_received", "BGP messages received", |counters| total(counters.received)),
     ("sessions_total", "Times that a BGP session was established", |counters| counters.sessions),
-    ("malformed_updates_total", "UPDATE messages of the peer with an error that did not end the session", |counters| {
-        let found = counters.findings;
-        found.discard + found.withdraw + found.disable_family
-    }),
+    (
+        "malformed_updates_total",
+        "UPDATE messages of the peer with an error that did not end the session",
+        |counters| {
+            let found = counters.findings;
+            found.discard + found.withdraw + found.disable_family
+        },
+    ),
 ];
 
 const fn total(messages: metal_bgp::peer::Messages) -> u64 {

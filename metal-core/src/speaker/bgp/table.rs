@@ -107,8 +107,7 @@ impl Table {
         let is_new = |name: &PeerName, standing: &Arc<Standing>| before.get(name) != Some(standing);
         let new = self.peers.iter().filter(|(name, standing)| is_new(name, standing));
         // Who waits comes before who takes its place.
-        let (waiting, others): (Vec<_>, Vec<_>) =
-            new.partition(|(_, standing)| standing.session().is_none());
+        let (waiting, others): (Vec<_>, Vec<_>) = new.partition(|(_, standing)| standing.session().is_none());
         let new = waiting.into_iter().chain(others);
         gone.chain(new.map(|(name, standing)| Upsert::Peer(name.clone(), Some(standing.clone())))).collect()
     }

@@ -47,7 +47,9 @@ fn told(rig: &mut Rig) -> Vec<String> {
         Output::Bgp(Upsert::Route(key, Some(route))) => Some(format!("{} for {}", route.prefix, key.service)),
         Output::Bgp(Upsert::Route(key, None)) => Some(format!("no {} for {}", key.address, key.service)),
         Output::BgpComplete => Some("complete".into()),
-        Output::BgpStatus { status: Some(status), .. } => Some(format!("status {:?}", status.peers).replace('"', "")),
+        Output::BgpStatus { status: Some(status), .. } => {
+            Some(format!("status {:?}", status.peers).replace('"', ""))
+        }
         Output::BgpStatus { status: None, .. } => Some("no status".into()),
         Output::Secrets(names) => Some(format!("secrets {names:?}").replace('"', "")),
         _ => None,
@@ -112,14 +114,17 @@ fn a_peer_waits_for_its_password_and_follows_it() {
     };
     rig.tell([peer("tor", "192.0.2.1", with_secret), peer("spine", "192.0.2.2", |_| {}), Input::Synced]);
     let name: Arc<str> = "tor-password".into();
-    assert_eq!(told(&mut rig), [
-        "tor waits: NoPassword(tor-password)",
-        "spine at 192.0.2.2",
-        "10.0.0.1/32 for default/web",
-        "complete",
-        "secrets {tor-password}",
-        "status [spine]",
-    ]);
+    assert_eq!(
+        told(&mut rig),
+        [
+            "tor waits: NoPassword(tor-password)",
+            "spine at 192.0.2.2",
+            "10.0.0.1/32 for default/web",
+            "complete",
+            "secrets {tor-password}",
+            "status [spine]",
+        ]
+    );
     rig.tell([Input::Password(name.clone(), Some("first".into()))]);
     assert_eq!(told(&mut rig), ["tor at 192.0.2.1, signed", "status [spine, tor]"]);
     rig.tell([Input::Password(name.clone(), Some("first".into()))]);
@@ -154,7 +159,9 @@ fn labels_of_this_node_choose_its_peers() {
 #[test]
 fn of_two_peers_that_are_one_router_the_younger_waits() {
     let mut rig = rig();
-    let racks = |rack: &'static str| move |spec: &mut PeerSpec| spec.node_selectors = vec![Selector::label("rack", rack)];
+    let racks = |rack: &'static str| {
+        move |spec: &mut PeerSpec| spec.node_selectors = vec![Selector::label("rack", rack)]
+    };
     rig.tell([
         peer("tor", "192.0.2.1", racks("1")),
         peer("twin", "192.0.2.1", |spec| spec.node_selectors = vec![Selector::label("row", "1")]),
