@@ -146,22 +146,6 @@ pub struct SecretReference {
     pub namespace: Option<String>,
 }
 
-/// The fields of the spec in v1beta1, which is served as well.
-pub(super) const FIELDS_OF_V1BETA1: [&str; 12] = [
-    "myASN",
-    "peerASN",
-    "peerAddress",
-    "sourceAddress",
-    "peerPort",
-    "holdTime",
-    "keepaliveTime",
-    "routerID",
-    "nodeSelectors",
-    "password",
-    "bfdProfile",
-    "ebgpMultiHop",
-];
-
 const fn bgp_port() -> Option<i64> {
     Some(179)
 }
