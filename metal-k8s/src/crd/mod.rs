@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use accepted::AcceptedStatus;
 pub use bfd_profile::{BFDProfile, BFDProfileSpec};
 pub use bgp_advertisement::{BGPAdvertisement, BGPAdvertisementSpec, NextHop};
-pub use bgp_peer::{BGPPeer, BGPPeerSpec, Password, SecretReference};
+pub use bgp_peer::{AddressFromNode, BGPPeer, BGPPeerSpec, FromNode, Password, SecretReference};
 pub use community::{Community, CommunityAlias, CommunitySpec};
 pub use configuration_state::{
     AddressFinding, ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus, NodeNetwork,
@@ -109,6 +109,10 @@ fn with_v1beta1(mut definition: Value) -> Value {
         fields.retain(|name, _| bgp_peer::FIELDS_OF_V1BETA1.contains(&name.as_str()));
     }
     spec["required"] = serde_json::json!(["myASN", "peerASN", "peerAddress"]);
+    // They are about fields that it does not have.
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("x-kubernetes-validations");
+    }
     versions.insert(0, old);
     definition
 }
@@ -231,6 +235,15 @@ mod tests {
         assert_eq!(fields(0).len(), bgp_peer::FIELDS_OF_V1BETA1.len());
         assert!(fields(0).iter().all(|(name, field)| fields(1)[name] == *field));
         assert_eq!(fields(1)["peerPort"]["default"], 179);
+        let rules = |index| spec(index)["x-kubernetes-validations"].as_array().map_or(0, Vec::len);
+        assert_eq!(
+            (rules(0), rules(1)),
+            (0, 2),
+            "a rule on a field that is not there spoils the whole definition"
+        );
+        let from = &fields(1)["peerAddressFrom"];
+        assert_eq!(from["x-kubernetes-validations"].as_array().map(Vec::len), Some(1));
+        assert_eq!(from["properties"]["defaultGateway"]["enum"], serde_json::json!(["IPv4", "IPv6"]));
         assert_eq!(fields(1)["dynamicASN"]["enum"], serde_json::json!(["internal", "external"]));
         assert_eq!(fields(1)["myASN"]["maximum"].as_f64(), Some(4_294_967_295.0));
     }
