@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use accepted::AcceptedStatus;
 pub use bfd_profile::{BFDProfile, BFDProfileSpec};
 pub use bgp_advertisement::{BGPAdvertisement, BGPAdvertisementSpec, NextHop};
-pub use bgp_peer::{BGPPeer, BGPPeerSpec, Password, SecretReference};
+pub use bgp_peer::{AddressFromNode, BGPPeer, BGPPeerSpec, FromNode, Password, SecretReference};
 pub use bgp_session_state::{BGPSessionState, BGPSessionStateSpec, BGPSessionStateStatus};
 pub use community::{Community, CommunityAlias, CommunitySpec};
 pub use configuration_state::{
@@ -238,6 +238,11 @@ mod tests {
         let fields = |index| spec(index)["properties"].as_object().unwrap();
         assert_eq!(fields(0), fields(1));
         assert_eq!(fields(1)["peerPort"]["default"], 179);
+        let rules = |index| spec(index)["x-kubernetes-validations"].as_array().map_or(0, Vec::len);
+        assert_eq!((rules(0), rules(1)), (2, 2));
+        let from = &fields(1)["peerAddressFrom"];
+        assert_eq!(from["x-kubernetes-validations"].as_array().map(Vec::len), Some(1));
+        assert_eq!(from["properties"]["defaultGateway"]["enum"], serde_json::json!(["IPv4", "IPv6"]));
         assert_eq!(fields(1)["dynamicASN"]["enum"], serde_json::json!(["internal", "external"]));
         assert_eq!(fields(1)["myASN"]["maximum"].as_f64(), Some(4_294_967_295.0));
     }

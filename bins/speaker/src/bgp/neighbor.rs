@@ -112,8 +112,7 @@ mod tests {
         }
         edit(&mut spec);
         let mut configuration = Configuration::new();
-        let object =
-            ObjectRef { kind: "BGPPeer", namespace: "metallb-system".into(), name: "tor".into() };
+        let object = ObjectRef { kind: "BGPPeer", namespace: "metallb-system".into(), name: "tor".into() };
         let (labels, status) = (Labels::new(), ObjectStatus::default());
         let spec = Spec::BgpPeer(Box::new(spec));
         configuration.apply(object, Some(Object { created: None, labels, spec, status }));
@@ -135,7 +134,11 @@ mod tests {
         let made = neighbor(&session(tor, |_| {}), true).unwrap();
         assert_eq!(made.dial.peer, "192.0.2.1:179".parse().unwrap());
         assert_eq!((made.dial.key, made.dial.source, made.link), (None, None, None));
-        assert_eq!(made.dial.options.ttl.sent(), 255, "MetalLB's own sessions pass routers without ebgpMultiHop");
+        assert_eq!(
+            made.dial.options.ttl.sent(),
+            255,
+            "MetalLB's own sessions pass routers without ebgpMultiHop"
+        );
         let settings = made.config.settings();
         assert_eq!((settings.my_as, settings.peer_as), (64512, PeerAs::Is(64513)));
         assert_eq!((settings.hold_time, settings.mode), (90, Mode::Dial));
@@ -160,7 +163,10 @@ mod tests {
         assert_eq!(made.dial.options.ttl, Ttl::Gtsm(NonZeroU8::MIN));
         let settings = made.config.settings();
         assert_eq!(settings.mode, Mode::Listen);
-        assert!(settings.families.contains(Family::IPV4_UNICAST) && settings.families.contains(Family::IPV6_UNICAST));
+        assert!(
+            settings.families.contains(Family::IPV4_UNICAST)
+                && settings.families.contains(Family::IPV6_UNICAST)
+        );
         let restart = settings.offer.graceful_restart.unwrap();
         assert!(restart.restarted && restart.forwarding);
         assert!(!settings.offer.extended_next_hop, "over IPv4 there is a next hop");
