@@ -72,10 +72,7 @@ pub(crate) const SCENARIOS: [Scenario; 27] = [
         name: "node_that_answers_by_itself_is_told",
         run: stranger::a_node_that_answers_by_itself_is_told,
     },
-    Scenario {
-        name: "bgp_passwords_are_read_by_name_only",
-        run: passwords::role_follows_the_secrets_in_use,
-    },
+    Scenario { name: "bgp_passwords_are_read_by_name_only", run: passwords::role_follows_the_secrets_in_use },
     Scenario { name: "bgp_resources_are_admitted_or_refused", run: bgp::resources_are_admitted_or_refused },
     Scenario { name: "bgp_speaker_reads_and_writes", run: bgp::a_speaker_reads_secrets_and_writes_statuses },
     Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
