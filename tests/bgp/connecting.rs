@@ -114,7 +114,7 @@ pub(crate) fn gtsm(kind: Kind) -> Outcome {
     }
 }
 
-/// With another router between, over which packets to what was announced go as well.
+/// With another router between.
 pub(crate) fn multihop(kind: Kind) -> Outcome {
     let lab = Lab::with_a_router_between();
     let router = Router::start(&lab, kind, &Wanted { reach: Reach::Multihop, ..Wanted::default() });
@@ -124,6 +124,10 @@ pub(crate) fn multihop(kind: Kind) -> Outcome {
         neighbor.dial.options.ttl = Ttl::Multihop(NonZeroU8::new(2).expect("not 0"));
     });
     router.await_route("198.51.100.1/32", &["10.99.0.10"]);
+    if kind == Kind::Bird {
+        // It asks its own table for the way to the next hop, which the kernel has told.
+        router.await_route("198.51.100.1/32", &["via 10.99.0.2 on eth0"]);
+    }
     Outcome::Yes
 }
 
@@ -148,6 +152,10 @@ pub(crate) fn unnumbered(kind: Kind) -> Outcome {
     let router = Router::start(&lab, kind, &wanted);
     router.await_route("198.51.100.1/32", &["fe80::"]);
     router.await_route("2001:db8:1::1/128", &["fe80::"]);
+    if kind.forwards() {
+        lab.await_way("198.51.100.1");
+        lab.await_way("2001:db8:1::1");
+    }
     Outcome::Yes
 }
 

@@ -41,9 +41,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (flags, words): (Vec<String>, Vec<String>) =
         arguments.into_iter().partition(|argument| argument.starts_with("--"));
-    let all = ROWS.iter().flat_map(|row| {
-        Kind::ALL.map(|kind| Cell { row, kind, name: format!("{kind}: {}", row.title) })
-    });
+    let all = ROWS
+        .iter()
+        .flat_map(|row| Kind::ALL.map(|kind| Cell { row, kind, name: format!("{kind}: {}", row.title) }));
     // Parts of names; "FRR MD5" is what has both.
     let cells: Vec<Cell> = all.filter(|cell| words.iter().all(|word| cell.name.contains(word))).collect();
     if flags.iter().any(|flag| flag == "--list") {
@@ -55,7 +55,11 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let Some(outcomes) = run(&cells) else { return ExitCode::FAILURE };
-    if words.is_empty() { judge(&outcomes, flags.iter().any(|flag| flag == "--write")) } else { ExitCode::SUCCESS }
+    if words.is_empty() {
+        judge(&outcomes, flags.iter().any(|flag| flag == "--write"))
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// What came out, cell by cell; `None` when one has failed.

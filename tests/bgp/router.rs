@@ -119,7 +119,11 @@ impl Place {
     }
 
     fn log(&self) -> String {
-        self.logs.iter().filter_map(|log| fs::read(log).ok()).map(|log| String::from_utf8_lossy(&log).into_owned()).collect()
+        self.logs
+            .iter()
+            .filter_map(|log| fs::read(log).ok())
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .collect()
     }
 }
 
@@ -234,6 +238,11 @@ impl Drop for Router {
 }
 
 impl Kind {
+    /// Whether it tells its kernel of routes.
+    pub(crate) fn forwards(self) -> bool {
+        matches!(self, Self::Frr | Self::Bird)
+    }
+
     pub(crate) const ALL: [Self; 4] = [Self::Frr, Self::Bird, Self::Gobgp, Self::Exabgp];
 
     fn dialect(self) -> &'static dyn Dialect {
@@ -253,7 +262,8 @@ impl Kind {
     pub(crate) fn refusal(self, lab: &Lab, wanted: &Wanted) -> String {
         assert_eq!(self, Self::Exabgp, "the others take all that is asked of them here");
         let place = Place::new(lab);
-        fs::write(place.directory.join("router.conf"), self.dialect().config(place.here(), wanted)).expect("written");
+        fs::write(place.directory.join("router.conf"), self.dialect().config(place.here(), wanted))
+            .expect("written");
         exabgp::refusal(&place)
     }
 }

@@ -133,8 +133,7 @@ impl Sessions {
                 let task = Task::new(&name, neighbor.clone(), seed, self.clock, rib, events);
                 let task = Some(tokio::spawn(task.run(receiver)));
                 let discovery = find_other_end(&neighbor, &orders);
-                let running =
-                    Running { orders: orders.clone(), task, neighbor: neighbor.clone(), discovery };
+                let running = Running { orders: orders.clone(), task, neighbor: neighbor.clone(), discovery };
                 self.peers.insert(name.clone(), running);
                 orders
             }
@@ -192,7 +191,8 @@ impl Sessions {
 
 impl Drop for Sessions {
     fn drop(&mut self) {
-        for task in self.helpers.iter().chain(self.peers.values().filter_map(|running| running.task.as_ref())) {
+        for task in self.helpers.iter().chain(self.peers.values().filter_map(|running| running.task.as_ref()))
+        {
             task.abort();
         }
     }

@@ -112,5 +112,7 @@ fn ask(place: &Place, question: &str) -> Result<String, String> {
 /// As its operator.
 fn order(place: &Place, orders: &[&str]) -> Result<(), String> {
     let orders = orders.iter().flat_map(|order| ["-c", order]);
-    place.run(&["vtysh", "--vty_socket", place.here()].into_iter().chain(orders).collect::<Vec<_>>()).map(drop)
+    place
+        .run(&["vtysh", "--vty_socket", place.here()].into_iter().chain(orders).collect::<Vec<_>>())
+        .map(drop)
 }

@@ -17,9 +17,8 @@ impl Dialect for Gobgp {
         let Wanted { speaker_as, router_as, password, limit, extended_next_hop: _, dials, reach } = *wanted;
         let password = password.map(|word| format!("auth-password = \"{word}\"")).unwrap_or_default();
         let families = ["ipv4-unicast", "ipv6-unicast"].map(|family| {
-            let limit = limit.map(|limit| {
-                format!("[neighbors.afi-safis.prefix-limit.config]\nmax-prefixes = {limit}\n")
-            });
+            let limit = limit
+                .map(|limit| format!("[neighbors.afi-safis.prefix-limit.config]\nmax-prefixes = {limit}\n"));
             format!(
                 "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}\"\n\
                  [neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n{}",
