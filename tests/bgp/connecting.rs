@@ -10,7 +10,7 @@ use metal_net::tcp::{Md5Key, Ttl};
 use metal_tests::wait::{ensure, wait_for};
 
 use crate::{
-    lab::{DEADLINE, Lab, Over, both, net, settings, v4},
+    lab::{DEADLINE, Lab, Over, both, net, settings, v4, v6},
     matrix::Outcome,
     router::{Kind, Reach, Router, Wanted},
 };
@@ -44,6 +44,8 @@ pub(crate) fn a_password_opens(kind: Kind) -> Outcome {
     speaker.announce([net("198.51.100.1/32"), net("2001:db8:1::1/128")], &Route::default());
     speaker.peer(Over::V4, v4(), |neighbor| neighbor.dial.key = key(PASSWORD));
     router.await_route("198.51.100.1/32", &["10.99.0.10"]);
+    speaker.peer(Over::V6, v6(), |neighbor| neighbor.dial.key = key(PASSWORD));
+    router.await_route("2001:db8:1::1/128", &["2001:db8:99::10"]);
     Outcome::Yes
 }
 

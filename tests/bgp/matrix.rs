@@ -39,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("10,000 prefixes, every other one withdrawn", announcing::ten_thousand_prefixes),
     row("asks for everything again (RFC 2918)", announcing::route_refresh),
     row("the router opens the connection", connecting::the_router_dials),
-    row("MD5", connecting::a_password_opens),
+    row("MD5, over IPv4 and over IPv6", connecting::a_password_opens),
     row(
         "MD5, the router opens the connection: first another password, then the right one",
         connecting::passwords_of_a_router_that_dials,
