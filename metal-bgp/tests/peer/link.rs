@@ -1,6 +1,8 @@
 //! Two machines and a network between them that keeps the order of octets and nothing else: it cuts them anywhere,
 //! delays them, closes and resets connections at any octet, loses attempts to connect.
 
+mod routes;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -68,6 +70,8 @@ struct World {
     now: Instant,
     random: Random,
     sides: [Side; 2],
+    /// What is announced, if that is not just anything.
+    routes: Option<[routes::Routes; 2]>,
     connections: BTreeMap<u64, [End; 2]>,
     /// Faults happen.
     wild: bool,
@@ -108,6 +112,7 @@ impl World {
             now: Instant::from_secs(1),
             random,
             sides,
+            routes: None,
             connections: BTreeMap::new(),
             dialled: 0,
             wild: true,
@@ -184,11 +189,17 @@ impl World {
                 let it = &mut self.sides[side];
                 assert_eq!(it.session, None, "seed {}", self.seed);
                 it.session = Some(negotiated.session);
+                if let Some(routes) = &mut self.routes {
+                    routes[side].up(self.now, &negotiated);
+                }
             }
             Output::Ended(ending) => {
                 let it = &mut self.sides[side];
                 if ending.session.is_some() {
                     assert_eq!(it.session.take(), ending.session);
+                    if let Some(routes) = &mut self.routes {
+                        routes[side].down(self.now);
+                    }
                 }
                 // The other side is as correct as this one.
                 let fine = !matches!(
@@ -227,6 +238,10 @@ impl World {
 
     /// The owner of a machine announces something.
     fn announce(&mut self, side: usize) {
+        if self.routes.is_some() {
+            self.announce_routes(side);
+            return;
+        }
         let it = &mut self.sides[side];
         let wants = it.peer.wants_updates();
         assert!(wants.is_none() || wants == it.session);
@@ -272,6 +287,9 @@ impl World {
                     let len = usize::try_from(1 + self.random.below(most)).expect("small").min(rest.len());
                     let (part, behind) = rest.split_at(len);
                     rest = behind;
+                    if let Some(routes) = &mut self.routes {
+                        routes[side].hear(id, part);
+                    }
                     self.tell(side, Input::Received(id, part));
                 }
             }
@@ -312,7 +330,8 @@ impl World {
         }
         let arrivals = self.connections.values().flatten().filter_map(|end| Some(end.inbox.front()?.0));
         let timers = self.sides.iter().filter_map(|side| side.peer.poll_timeout());
-        let next = arrivals.chain(timers).min().unwrap_or(self.now + secs(1));
+        let wakes = self.routes.iter().flatten().filter_map(routes::Routes::next_wake);
+        let next = arrivals.chain(timers).chain(wakes).min().unwrap_or(self.now + secs(1));
         self.now = self.now.max(next.min(self.now + secs(1)));
         self.deliver();
         for side in 0..2 {
