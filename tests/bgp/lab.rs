@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
 /// Whatever is waited for comes before this, or the test fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const SPEAKER_AS: u32 = 64_512;
 pub(crate) const ROUTER_AS: u32 = 64_513;
