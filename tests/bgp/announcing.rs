@@ -63,6 +63,26 @@ pub(crate) fn ipv4_with_ipv6_next_hops(kind: Kind) -> Outcome {
     settings.offer.extended_next_hop = true;
     speaker.peer_with(Over::V6, settings, |_| {});
     router.await_route("198.51.100.1/32", &["2001:db8:99::10"]);
+    if kind.forwards() {
+        lab.await_way("198.51.100.1");
+    }
+    Outcome::Yes
+}
+
+/// A connection from the router's host to an address behind the speaker opens.
+pub(crate) fn packets_take_the_routes(kind: Kind) -> Outcome {
+    let lab = Lab::new();
+    let router = Router::start(&lab, kind, &Wanted::default());
+    let speaker = lab.speaker();
+    speaker.announce([net("198.51.100.1/32"), net("2001:db8:1::1/128")], &Route::default());
+    speaker.peer(Over::V4, both(), |_| {});
+    router.await_route("198.51.100.1/32", &["10.99.0.10"]);
+    router.await_route("2001:db8:1::1/128", &["2001:db8:99::10"]);
+    if !kind.forwards() {
+        return Outcome::No(lab.no_way("198.51.100.1"));
+    }
+    lab.await_way("198.51.100.1");
+    lab.await_way("2001:db8:1::1");
     Outcome::Yes
 }
 

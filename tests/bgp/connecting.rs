@@ -10,7 +10,7 @@ use metal_net::tcp::{Md5Key, Ttl};
 use metal_tests::wait::{ensure, wait_for};
 
 use crate::{
-    lab::{DEADLINE, Lab, Over, both, net, settings, v4},
+    lab::{DEADLINE, Lab, Over, both, net, settings, v4, v6},
     matrix::Outcome,
     router::{Kind, Reach, Router, Wanted},
 };
@@ -44,6 +44,8 @@ pub(crate) fn a_password_opens(kind: Kind) -> Outcome {
     speaker.announce([net("198.51.100.1/32"), net("2001:db8:1::1/128")], &Route::default());
     speaker.peer(Over::V4, v4(), |neighbor| neighbor.dial.key = key(PASSWORD));
     router.await_route("198.51.100.1/32", &["10.99.0.10"]);
+    speaker.peer(Over::V6, v6(), |neighbor| neighbor.dial.key = key(PASSWORD));
+    router.await_route("2001:db8:1::1/128", &["2001:db8:99::10"]);
     Outcome::Yes
 }
 
@@ -114,7 +116,7 @@ pub(crate) fn gtsm(kind: Kind) -> Outcome {
     }
 }
 
-/// With another router between, over which packets to what was announced go as well.
+/// With another router between.
 pub(crate) fn multihop(kind: Kind) -> Outcome {
     let lab = Lab::with_a_router_between();
     let router = Router::start(&lab, kind, &Wanted { reach: Reach::Multihop, ..Wanted::default() });
@@ -124,6 +126,10 @@ pub(crate) fn multihop(kind: Kind) -> Outcome {
         neighbor.dial.options.ttl = Ttl::Multihop(NonZeroU8::new(2).expect("not 0"));
     });
     router.await_route("198.51.100.1/32", &["10.99.0.10"]);
+    if kind == Kind::Bird {
+        // It asks its own table for the way to the next hop, which the kernel has told.
+        router.await_route("198.51.100.1/32", &["via 10.99.0.2 on eth0"]);
+    }
     Outcome::Yes
 }
 
@@ -148,6 +154,10 @@ pub(crate) fn unnumbered(kind: Kind) -> Outcome {
     let router = Router::start(&lab, kind, &wanted);
     router.await_route("198.51.100.1/32", &["fe80::"]);
     router.await_route("2001:db8:1::1/128", &["fe80::"]);
+    if kind.forwards() {
+        lab.await_way("198.51.100.1");
+        lab.await_way("2001:db8:1::1");
+    }
     Outcome::Yes
 }
 

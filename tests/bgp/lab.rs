@@ -1,7 +1,7 @@
 //! A speaker and a router on a cable.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     num::NonZeroU8,
     path::Path,
     sync::{Arc, Mutex},
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
 /// Whatever is waited for comes before this, or the test fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const SPEAKER_AS: u32 = 64_512;
 pub(crate) const ROUTER_AS: u32 = 64_513;
@@ -108,6 +108,31 @@ impl Lab {
             _between: Some(between),
             directory: TempDir::with_prefix("metal-bgp-").expect("a directory"),
         }
+    }
+
+    /// Waits until a connection from the router to an address behind the speaker opens: packets go there, and come back.
+    #[track_caller]
+    pub(crate) fn await_way(&self, address: &str) {
+        let behind: IpAddr = address.parse().expect("an address");
+        self.speaker
+            .network()
+            .and_then(|network| Ok(network.add_address("lo", behind.into())?))
+            .expect("added");
+        let bind = || TcpListener::bind((behind, 0));
+        let listener = self.speaker.within(bind).expect("a thread").expect("a listener");
+        let to = listener.local_addr().expect("an address");
+        wait_for(&format!("a way to {to}"), DEADLINE, || {
+            let connect = || TcpStream::connect_timeout(&to, Duration::from_secs(1));
+            self.router.within(connect).expect("a thread").map(drop).map_err(|error| error.to_string())
+        });
+    }
+
+    /// What the router's kernel says of an address that it has not been told of.
+    pub(crate) fn no_way(&self, address: &str) -> String {
+        let to = (address.parse::<IpAddr>().expect("an address"), 179).into();
+        let connect = || TcpStream::connect_timeout(&to, Duration::from_secs(1));
+        let error = self.router.within(connect).expect("a thread").expect_err("there is a way");
+        format!("it leaves the kernel alone, which says \"{error}\"")
     }
 
     /// What the kernel below the speaker has dropped.

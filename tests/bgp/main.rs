@@ -1,8 +1,8 @@
 //! BGP sessions with real routers: what counts is what the router says.
 //!
 //! Each cell of a table of subjects and routers is a test of its own, with its own network. All of them run when no part
-//! of a name is given, several at a time, and at the end the table is compared with the one in the documentation;
-//! `--write` writes it instead.
+//! of a name is given, several at a time, and at the end the table is compared with the one in the documentation, if
+//! that is about the same versions of the routers; `--write` writes it instead.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test program reports on its streams")]
 
@@ -25,7 +25,7 @@ use std::{
     time::Instant,
 };
 
-use matrix::{Outcome, ROWS, Row, document};
+use matrix::{Outcome, ROWS, Row, document, versions};
 use router::Kind;
 
 /// Cells at a time: they mostly wait.
@@ -100,6 +100,12 @@ fn judge(outcomes: &[Outcome], write: bool) -> ExitCode {
     }
     let committed = fs::read_to_string(path).unwrap_or_default();
     if committed == found {
+        return ExitCode::SUCCESS;
+    }
+    if !committed.lines().any(|line| line == versions()) {
+        println!(
+            "docs/bgp-interop.md is about other versions of the routers than these, and says nothing about them"
+        );
         return ExitCode::SUCCESS;
     }
     for line in found.lines().filter(|line| !committed.lines().any(|other| other == *line)) {

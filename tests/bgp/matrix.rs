@@ -31,6 +31,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("IPv6 over IPv6", announcing::ipv6_over_ipv6),
     row("both families on one session", announcing::both_families_on_one_session),
     row("IPv4 with IPv6 next hops (RFC 8950)", announcing::ipv4_with_ipv6_next_hops),
+    row("packets take the routes", announcing::packets_take_the_routes),
     row("internal peer with LOCAL_PREF", announcing::an_internal_peer),
     row("four-octet AS", announcing::a_four_octet_as),
     row("communities, large communities, MED", announcing::communities_and_med),
@@ -38,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("10,000 prefixes, every other one withdrawn", announcing::ten_thousand_prefixes),
     row("asks for everything again (RFC 2918)", announcing::route_refresh),
     row("the router opens the connection", connecting::the_router_dials),
-    row("MD5", connecting::a_password_opens),
+    row("MD5, over IPv4 and over IPv6", connecting::a_password_opens),
     row(
         "MD5, the router opens the connection: first another password, then the right one",
         connecting::passwords_of_a_router_that_dials,
@@ -60,11 +61,15 @@ pub(crate) const ROWS: &[Row] = &[
     row("graceful restart of the speaker (RFC 4724)", going::graceful_restart),
 ];
 
+/// The head of the table: which routers they were.
+pub(crate) fn versions() -> String {
+    format!("| | {} |", Kind::ALL.map(Kind::version).join(" | "))
+}
+
 /// The document: a run's outcomes, row by row.
 pub(crate) fn document(outcomes: &[Vec<Outcome>]) -> String {
     let mut text = String::from(HEAD);
-    let versions: Vec<String> = Kind::ALL.iter().map(|kind| kind.version()).collect();
-    let _never = writeln!(text, "| | {} |\n| --- |{}", versions.join(" | "), " --- |".repeat(versions.len()));
+    let _never = writeln!(text, "{}\n| --- |{}", versions(), " --- |".repeat(Kind::ALL.len()));
     for (row, outcomes) in ROWS.iter().zip(outcomes) {
         let cells: Vec<String> = outcomes.iter().map(ToString::to_string).collect();
         let _never = writeln!(text, "| {} | {} |", row.title, cells.join(" | "));

@@ -238,6 +238,11 @@ impl Drop for Router {
 }
 
 impl Kind {
+    /// Whether it tells its kernel of routes.
+    pub(crate) fn forwards(self) -> bool {
+        matches!(self, Self::Frr | Self::Bird)
+    }
+
     pub(crate) const ALL: [Self; 4] = [Self::Frr, Self::Bird, Self::Gobgp, Self::Exabgp];
 
     fn dialect(self) -> &'static dyn Dialect {

@@ -107,3 +107,24 @@ fn key(peer: SocketAddr) -> (IpAddr, u32) {
         _ => (peer.ip().to_canonical(), 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_local_address_is_one_of_a_link() {
+        let at = |text: &str| key(text.parse().unwrap());
+        assert_ne!(at("[fe80::1%2]:179"), at("[fe80::1%3]:179"));
+        assert_eq!(at("[fe80::1%2]:179"), at("[fe80::1%2]:50000"));
+        assert_eq!(at("[2001:db8::1%2]:179"), at("[2001:db8::1]:179"));
+        assert_eq!(at("[::ffff:192.0.2.1]:179"), at("192.0.2.1:179"));
+    }
+
+    #[test]
+    fn a_peer_that_is_a_link_is_nobody_from_elsewhere() {
+        assert_ne!(key("[2001:db8::1]:179".parse().unwrap()).1, 2);
+        assert_ne!(anybody_on(2), anybody_on(3));
+        assert_ne!(anybody_on(2), key("[::]:179".parse().unwrap()));
+    }
+}

@@ -26,6 +26,7 @@ mod discovery;
 mod doors;
 mod event;
 mod link;
+mod next_hops;
 mod peer;
 mod rib;
 mod sessions;

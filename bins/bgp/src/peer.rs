@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::Arc,
 };
 
@@ -10,7 +10,6 @@ use futures::{FutureExt, future::select_all};
 use metal_bgp::{
     peer::{ConnectionId, DRAIN_TIME, Input, Negotiated, Output, Peer, Stop},
     rib_out::{self, Export},
-    wire::attribute::NextHop,
 };
 use metal_core::Machine;
 use metal_net::{
@@ -25,6 +24,7 @@ use tokio::{
 use crate::{
     event::{Event, What},
     link::{Happened, Link, Taken, transport},
+    next_hops::next_hops,
     rib::{Name, Rib, Seat},
     sessions::Neighbor,
     view::View,
@@ -272,21 +272,7 @@ impl Task {
     fn establish(&mut self, negotiated: Arc<Negotiated>) {
         let Some(Link::Open(connection)) = self.links.get(&negotiated.connection) else { return };
         let (local, remote) = (connection.local(), connection.remote());
-        let (v4, v6) = self.neighbor.next_hops;
-        let (own_v4, own_v6) = match local.ip() {
-            IpAddr::V4(own) => (Some(NextHop::V4(own)), None),
-            IpAddr::V6(own) => {
-                let own = match v6 {
-                    Some(global) if own.is_unicast_link_local() => {
-                        NextHop::V6Pair { global, link_local: own }
-                    }
-                    _ => NextHop::V6(own),
-                };
-                (negotiated.extended_next_hop.then_some(own), Some(own))
-            }
-        };
-        let v4 = own_v4.or(v4.map(NextHop::V4));
-        let v6 = own_v6.or(v6.map(NextHop::V6));
+        let (v4, v6) = next_hops(local.ip(), negotiated.extended_next_hop, self.neighbor.next_hops);
         let export = Export::new(negotiated.send, negotiated.local_as, negotiated.families, v4, v6);
         let enhanced_refresh = negotiated.enhanced_route_refresh;
         self.tell(What::Established { negotiated, local, remote });

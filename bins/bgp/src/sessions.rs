@@ -119,13 +119,15 @@ impl Sessions {
         self.expected.remove(&name);
         let orders = match self.peers.get_mut(&name) {
             Some(running) => {
+                let moves = running.neighbor.link != neighbor.link;
+                // Who is heard on the link of before does not matter any more.
+                if moves && let Some(before) = running.discovery.take() {
+                    before.abort();
+                }
                 // It cannot have ended: nobody has told it to.
                 let _ended = running.orders.send(Order::Configure(Box::new(neighbor.clone())));
-                if running.neighbor.link != neighbor.link {
-                    let other = find_other_end(&neighbor, &running.orders);
-                    if let Some(before) = std::mem::replace(&mut running.discovery, other) {
-                        before.abort();
-                    }
+                if moves {
+                    running.discovery = find_other_end(&neighbor, &running.orders);
                 }
                 let before = std::mem::replace(&mut running.neighbor, neighbor.clone());
                 forget_key(&self.listeners, &before);

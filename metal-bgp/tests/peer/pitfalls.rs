@@ -4,14 +4,22 @@
 //! | --- | --- | --- |
 //! | 3 | a full socket; priority at a boundary of messages only | `sending` |
 //! | 4 | send hold time | `timers::a_peer_that_takes_nothing_is_given_up` |
+//! | 4 | `TCP_USER_TIMEOUT` | `tests/tcp`: `connecting` |
 //! | 5 | connect timeout; pauses with jitter and a limit | `timers` |
+//! | 6 | last words arrive although something was not read | `tests/tcp`: `closing`; below |
+//! | 7 | passwords: of listeners, mapped addresses, another one at run time | `tests/tcp`: `passwords`; `bins/bgp/tests/sessions.rs` |
+//! | 8 | `fe80::1` on two links | `tests/tcp`: `connecting`, `passwords`; `metal_bgp_io::doors` |
+//! | 9 | source address; next hops | `tests/tcp`: `connecting`; `metal_bgp_io::next_hops` |
+//! | 10 | TTL, multihop and GTSM | `tests/tcp`: `ttl`; `tests/bgp`: `gtsm`, `multihop` |
 //! | 11 | AS 0, AS_TRANS, AS of four octets, local AS, dynamic AS | `open` |
 //! | 12 | hold time 0; keepalives of the negotiated hold time | `timers` |
 //! | 13 | refused capabilities are left out once | `open` |
 //! | 14 | nothing of a collision's loser is left; late inputs | `collision`, `inbound::what_is_over_is_ignored` |
+//! | 15 | End-of-RIB without routes | `rib_out`: behaviour; below |
 //! | 16 | subcodes of Finite State Machine Error | `errors::messages_out_of_place` |
 //! | 25 | withdraw, disable, reset; a family that is not in use | `inbound`, `errors` |
-//! | 31 | a deleted peer, an edited peer | `errors::why_this_side_ends_it`, `configuration` |
+//! | 28 | graceful restart keeps the routes at the router | `tests/bgp`: `graceful_restart`; below |
+//! | 31 | a deleted peer, an edited peer, another password | `errors::why_this_side_ends_it`, `configuration`, `bins/bgp/tests/sessions.rs` |
 //! | 38 | not every malformed message is told, and not all of it | `inbound`, below |
 //! | 39 | connections that nobody wants | `collision::who_is_refused_is_told_and_costs_nothing` |
 

@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use super::{Dialect, Place, Reach, Wanted, after, number};
 use crate::lab::{Over, ROUTER, SPEAKER};
 
@@ -40,6 +38,13 @@ impl Dialect for Bird {
         let mut config =
             "router id 10.99.0.1;\nlog stderr all;\ndebug protocols { states, packets };\nprotocol device {}\n"
                 .to_owned();
+        // What is beyond another router, somebody else has told the kernel.
+        let (learn, import) = if reach == Reach::Multihop { ("learn;", "all") } else { ("", "none") };
+        for family in ["ipv4", "ipv6"] {
+            config += &format!(
+                "protocol kernel {{ {learn} {family} {{ import {import}; export where source = RTS_BGP; }}; }}\n"
+            );
+        }
         if reach == Reach::Unnumbered {
             // Its side of Router Discovery.
             config += "protocol radv { interface \"eth0\" { default lifetime 0; min ra interval 3; max ra interval 4; }; }\n";
@@ -51,7 +56,7 @@ impl Dialect for Bird {
         for (name, index) in [("over4", 0), ("over6", 1)] {
             let (router, speaker) = (ROUTER[index], SPEAKER[index]);
             let whom = format!("local {router} as {router_as}; neighbor {speaker} as {speaker_as};");
-            let _never = write!(config, "{}", session(name, &whom));
+            config += &session(name, &whom);
         }
         config
     }

@@ -97,6 +97,7 @@ mod tests {
             bgp::{PeerSpec, Secret},
         },
         selector::Labels,
+        speaker::bgp::{Here, peers},
     };
 
     use super::*;
@@ -118,7 +119,9 @@ mod tests {
         configuration.apply(object, Some(Object { created: None, labels, spec, status }));
         configuration.synced();
         let refused = configuration.take_changes().verdicts;
-        let Some(peer) = configuration.snapshot().bgp().peers().next() else { panic!("{refused:?}") };
+        let (name, gateways) = ("n1".into(), &[]);
+        let peers = peers(configuration.snapshot(), Here { name: &name, node: None, gateways });
+        let Some(peer) = peers.active.values().next() else { panic!("{refused:?}") };
         Session {
             peer: peer.clone(),
             target,

@@ -21,7 +21,7 @@ pub(crate) struct BgpMetrics {
     up: IntGaugeVec,
     announced: IntGaugeVec,
     pending: IntGaugeVec,
-    counters: Vec<(IntCounterVec, fn(&Counters) -> u64)>,
+    counters: Vec<(IntCounterVec, Read)>,
     shown: Arc<Mutex<BTreeMap<PeerName, Shown>>>,
 }
 
