@@ -38,7 +38,8 @@ pub(crate) fn measure(scale: Scale) -> Vec<Row> {
         .into_iter()
         .map(|greedy| {
             let late = run(count, greedy);
-            let others = if greedy == 0 { String::new() } else { format!(", {greedy} greedy peers beside it") };
+            let others =
+                if greedy == 0 { String::new() } else { format!(", {greedy} greedy peers beside it") };
             let what = format!("lateness of KEEPALIVEs to a slow peer of {count} prefixes{others}");
             Row { what, samples: late, against: Against::Max(100.0) }
         })

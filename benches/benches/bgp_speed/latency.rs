@@ -21,7 +21,8 @@ const SINGLE_CHANGES: usize = 1_000;
 
 pub(crate) fn measure(scale: Scale) -> Vec<Row> {
     let table = TABLE / scale.divisor;
-    let (single_changes, turns) = if scale.divisor == 1 { (SINGLE_CHANGES, 4 * scale.turns) } else { (10, 2) };
+    let (single_changes, turns) =
+        if scale.divisor == 1 { (SINGLE_CHANGES, 4 * scale.turns) } else { (10, 2) };
     let lab = Lab::new();
     let listener = lab.listen(PORT);
     let speaker = Speaker::start(&lab);
@@ -35,7 +36,9 @@ pub(crate) fn measure(scale: Scale) -> Vec<Row> {
     let dump = vec![since(established, receiver.await_announced(all))];
 
     let mut one = Vec::new();
-    for (number, med) in (0..table).step_by(7).cycle().zip([2, 3, 4, 5].into_iter().cycle()).take(single_changes) {
+    for (number, med) in
+        (0..table).step_by(7).cycle().zip([2, 3, 4, 5].into_iter().cycle()).take(single_changes)
+    {
         quiet();
         let began = speaker.announce(number..=number, med);
         one.push(since(began, receiver.await_announced(1)));

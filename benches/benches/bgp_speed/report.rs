@@ -56,8 +56,10 @@ pub(crate) fn table(rows: &[Row]) -> String {
             Against::Max(goal) => (String::new(), format!("at most {}", time(row.value())), time(*goal)),
         };
         let missed = if row.value() > row.goal() { " (missed)" } else { "" };
-        table +=
-            &format!("| {} | {fastest} | {middle} | {slowest} | {raw} | {value}{missed} | {goal} |\n", row.what);
+        table += &format!(
+            "| {} | {fastest} | {middle} | {slowest} | {raw} | {value}{missed} | {goal} |\n",
+            row.what
+        );
     }
     table
 }

@@ -196,7 +196,9 @@ fn fib_size() -> usize {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let main = text.split("Main:").nth(1).and_then(|main| main.split("Prefixes:").nth(1));
     let count = main.and_then(|rest| rest.split_whitespace().next());
-    count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{path} has no number of prefixes: {text}"))
+    count
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_else(|| panic!("{path} has no number of prefixes: {text}"))
 }
 
 fn spawn(directory: &Path, net: &str, command: &str) -> Child {

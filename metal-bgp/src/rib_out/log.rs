@@ -132,8 +132,8 @@ impl Log {
     /// On which page of which stream a prefix is, if it is in a closed batch.
     pub(super) fn find_closed(&self, prefix: IpNet, export: &Export) -> Option<(Stream, Cursor)> {
         let mut closed = self.batches.range(..self.open);
-        let (number, batch, change) = closed
-            .find_map(|(number, batch)| Some((*number, batch, batch.changes.get(&prefix)?)))?;
+        let (number, batch, change) =
+            closed.find_map(|(number, batch)| Some((*number, batch, batch.changes.get(&prefix)?)))?;
         let stream = change.stream();
         let page = match &batch.pages {
             Some(pages) => pages[stream as usize].page_of(prefix, change.after.as_ref(), export),

@@ -60,7 +60,11 @@ impl<V> PrefixMap<V> {
 
     /// Looks at the value of a prefix and decides what becomes of it, with one search. What was there before, unless it
     /// is kept.
-    pub(super) fn update(&mut self, prefix: IpNet, decide: impl FnOnce(Option<&V>) -> Update<V>) -> Option<V> {
+    pub(super) fn update(
+        &mut self,
+        prefix: IpNet,
+        decide: impl FnOnce(Option<&V>) -> Update<V>,
+    ) -> Option<V> {
         match prefix {
             IpNet::V4(prefix) => update(&mut self.v4, key_v4(prefix), decide),
             IpNet::V6(prefix) => update(&mut self.v6, key_v6(prefix), decide),
@@ -200,7 +204,13 @@ mod tests {
         let prefix = prefixes()[0];
         assert_eq!(map.update(prefix, |_| Update::Remove), None);
         assert_eq!(map.update(prefix, |_| Update::Set(1)), None);
-        assert_eq!(map.update(prefix, |value| { assert_eq!(value, Some(&1)); Update::Keep }), None);
+        assert_eq!(
+            map.update(prefix, |value| {
+                assert_eq!(value, Some(&1));
+                Update::Keep
+            }),
+            None
+        );
         assert_eq!(map.update(prefix, |_| Update::Set(2)), Some(1));
         assert_eq!(map.update(prefix, |_| Update::Remove), Some(2));
         assert!(map.is_empty());
