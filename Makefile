@@ -11,7 +11,7 @@ export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB ?= --fail kill --runs 3
 
-.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke rivals manifests lab routers interop e2e crds bench bench-bgp clean
+.PHONY: help demo test setup tools build fmt lint docs unit no-std fuzz bench-smoke rivals manifests lab routers interop e2e crds bench bench-bgp bench-bgp-speed clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,10 +72,11 @@ lab: ## The lab as a test: both faults, and the failures that it has to report; 
 	cargo test --locked --workspace --test fast_path -- --test-threads=1 --nocapture
 	cargo test --locked --workspace --test tcp
 
-routers: ## BGP sessions with real routers: FRR, BIRD, GoBGP, ExaBGP; compares with docs/bgp-interop.md
+routers: ## BGP sessions with real routers: FRR, BIRD, GoBGP, ExaBGP; compares with docs/bgp-interop.md; what measures them, once
 	cargo test --locked --workspace --test routers
+	cargo test --locked --workspace --bench bgp_speed
 
-interop: ## The same, and writes docs/bgp-interop.md again
+interop: ## The first of these, and writes docs/bgp-interop.md again
 	cargo test --locked --workspace --test routers -- --write
 
 e2e: ## End to end: a real API server, kube-proxy, nginx, curl, on network namespaces
@@ -94,6 +95,9 @@ bench-bgp: ## Our BGP codec beside others, as docs/benchmarks.md quotes it
 	cd benches/rivals && for run in run1 run2 run3 run4 run5; do \
 		cargo bench --locked -- --noplot --warm-up-time 0.1 --measurement-time 0.5 --save-baseline $$run || exit; done
 	cd benches/rivals && cargo run --quiet --locked --example table
+
+bench-bgp-speed: ## BGP end to end beside a minimal sender, as docs/benchmarks.md quotes it (SPEED="bird --turns 3")
+	cargo bench --locked -p metal-benches --bench bgp_speed -- $(SPEED)
 
 clean: ## Remove what was built
 	cargo clean

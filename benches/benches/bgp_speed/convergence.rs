@@ -1,9 +1,6 @@
 //! From Established to the last route in the router, beside a minimal sender of the same bytes.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Instant};
 
 use crate::{
     Scale,
@@ -30,19 +27,25 @@ pub(crate) fn measure(kind: Kind, count: u32, scale: Scale) -> Vec<Row> {
     let (messages, octets) = (recording.messages(), recording.updates.len());
 
     let routes = usize::try_from(count).expect("not many");
+    let send = || {
+        let mut sender = connect(&recording.open);
+        sender.send(&recording.updates);
+        let time = since(sender.established, router.await_routes(routes));
+        sender.end();
+        time
+    };
+    // The first routes after its start take FRR ten seconds more, whoever sends them.
+    send();
+    router.await_routes(0);
     let (mut metal, mut raw) = (Vec::new(), Vec::new());
     for turn in 0..2 * scale.turns {
         // The first of two is the second one of the next two.
         let is_raw = (turn % 2 == 0) ^ (turn / 2 % 2 == 1);
         if is_raw {
-            let mut sender = connect(&recording.open);
-            sender.send(&recording.updates);
-            raw.push(ms(router.await_routes(routes) - sender.established));
-            sender.end();
+            raw.push(send());
         } else {
             let speaker = speaker(&lab, count);
-            let established = speaker.established();
-            metal.push(ms(router.await_routes(routes).saturating_duration_since(established)));
+            metal.push(since(speaker.established(), router.await_routes(routes)));
         }
         router.await_routes(0);
     }
@@ -72,11 +75,7 @@ fn record(count: u32, router_open: &[u8]) -> Recording {
     recording
 }
 
-pub(crate) fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
-}
-
-/// The time since then.
+/// From then till now, in milliseconds.
 pub(crate) fn since(then: Instant, now: Instant) -> f64 {
-    ms(now.saturating_duration_since(then))
+    now.saturating_duration_since(then).as_secs_f64() * 1_000.0
 }

@@ -64,18 +64,19 @@ fn run(count: u32, greedy: u16) -> Vec<f64> {
     // Accepted sockets inherit it: what has been sent must not wait in the receiver for long.
     SockRef::from(&listener).set_recv_buffer_size(16 << 10).expect("an option");
     speaker.peer("slow", PORT, SPEAKER_AS, HOLD_TIME);
-    let late = be_slow(&listener, usize::try_from(count).expect("not many"));
-    over.store(true, Ordering::Relaxed);
-    let dumps: usize = others.into_iter().map(|other| other.join().expect("no panic")).sum();
-    assert!(greedy == 0 || dumps > 0, "the others have heard nothing");
+    let (late, open) = be_slow(&listener, usize::try_from(count).expect("not many"));
     let ended = speaker.ended();
     assert!(ended.is_empty(), "no session ends: {ended:?}");
+    drop(open);
+    over.store(true, Ordering::Relaxed);
+    let heard: Vec<_> = others.into_iter().map(|other| other.join().expect("no panic")).collect();
+    assert!(heard.iter().all(|heard| *heard > 0), "each of the others hears something: {heard:?} prefixes");
     late
 }
 
 /// Reads little by little until everything has come, and a few KEEPALIVEs more. How late each KEEPALIVE was, all queues
 /// on the way included.
-fn be_slow(listener: &TcpListener, count: usize) -> Vec<f64> {
+fn be_slow(listener: &TcpListener, count: usize) -> (Vec<f64>, TcpStream) {
     let (mut stream, _) = accept(listener, &open(router_as(), HOLD_TIME));
     let (mut heard, mut buffer) = (Heard::new(), vec![0; MOUTHFUL]);
     let (mut late, mut last, mut said) = (Vec::new(), Instant::now(), Instant::now());
@@ -97,13 +98,13 @@ fn be_slow(listener: &TcpListener, count: usize) -> Vec<f64> {
             thread::sleep(PAUSE);
         }
     }
-    late
+    (late, stream)
 }
 
-/// How many dumps there were.
+/// How many prefixes it was told.
 fn be_greedy(listener: &TcpListener, over: &AtomicBool) -> usize {
     let (mut stream, _) = accept(listener, &open(router_as(), 90));
-    let (mut heard, mut buffer, mut dumps) = (Heard::new(), vec![0; 256 << 10], 0);
+    let (mut heard, mut buffer) = (Heard::new(), vec![0; 256 << 10]);
     stream.set_read_timeout(Some(PAUSE)).expect("an option");
     let mut asked = false;
     while !over.load(Ordering::Relaxed) {
@@ -113,10 +114,10 @@ fn be_greedy(listener: &TcpListener, over: &AtomicBool) -> usize {
         }
         if read(&mut stream, &mut buffer, &mut heard) == 0 && asked {
             // Nothing more comes for now.
-            (asked, dumps) = (false, dumps + 1);
+            asked = false;
         }
     }
-    dumps
+    heard.announced
 }
 
 /// What has come, or nothing after a moment.

@@ -116,9 +116,7 @@ impl Speaker {
         let (sender, began) = mpsc::channel();
         self.tell(move |sessions| {
             sender.send(Instant::now()).expect("somebody waits");
-            for prefix in prefixes {
-                sessions.set_route(&Audience::All, host(prefix), route.as_ref());
-            }
+            sessions.set_routes(prefixes.map(|prefix| (&Audience::All, host(prefix), route.as_ref())));
         });
         began.recv_timeout(DEADLINE).expect("the speaker does what it is told")
     }

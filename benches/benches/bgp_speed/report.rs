@@ -76,7 +76,10 @@ pub(crate) fn json(rows: &[Row]) -> Value {
             Against::P99(_) | Against::Max(_) => Value::Null,
         };
         json!({
-            "what": row.what, "ms": rounded(&row.samples), "raw_sender_ms": raw,
+            "what": row.what,
+            "ms": { "fastest": quantile(&row.samples, 0.0), "p50": median(&row.samples), "p99": quantile(&row.samples, 0.99),
+                "slowest": quantile(&row.samples, 1.0), "count": row.samples.len() },
+            "raw_sender_ms": raw,
             "goal": { "of": kind, "value": row.value(), "limit": row.goal(), "reached": row.value() <= row.goal() },
         })
     };

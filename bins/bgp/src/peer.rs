@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{FutureExt, future::select_all};
@@ -82,7 +83,11 @@ impl Task {
     pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         self.peer.handle_input(self.clock.now(), Input::Start);
         loop {
-            self.act();
+            let is_unfinished = self.act();
+            if is_unfinished {
+                // The clock and the other peers first: theirs may be a KEEPALIVE that is due.
+                tokio::task::yield_now().await;
+            }
             let deadline = self.peer.poll_timeout();
             tokio::select! {
                 order = orders.recv() => match order {
@@ -110,9 +115,12 @@ impl Task {
                 (id, happened) = wait(&mut self.links, &self.peer) => self.on_link(id, happened),
                 Some(_closed) = self.closing.join_next() => {}
                 () = self.clock.until(deadline) => {}
+                () = std::future::ready(()), if is_unfinished => {}
             }
         }
-        self.act();
+        while self.act() {
+            tokio::task::yield_now().await;
+        }
         self.rib.leave_seat(&self.seat);
         while self.closing.join_next().await.is_some() {}
     }
@@ -204,8 +212,10 @@ impl Task {
         }
     }
 
-    /// Performs what the machine wants, and writes until the sockets are full or nothing is left.
-    fn act(&mut self) {
+    /// Performs what the machine wants, and writes until the sockets are full or nothing is left, but not for long at a
+    /// time; whether there is more to do at once.
+    fn act(&mut self) -> bool {
+        let until = self.clock.now() + TURN;
         loop {
             while let Some(output) = self.peer.poll_output(self.clock.now()) {
                 self.perform(output);
@@ -216,7 +226,10 @@ impl Task {
                 self.peer.handle_input(self.clock.now(), Input::Updates(session, update));
             }
             if !self.write() {
-                return;
+                return false;
+            }
+            if self.clock.now() > until {
+                return true;
             }
         }
     }
@@ -297,6 +310,9 @@ impl Task {
 
 /// Until discovery says more.
 const UNHEARD: &str = "nobody has been heard on the link yet";
+
+/// For how long a peer may keep the thread busy before it is the turn of others.
+const TURN: Duration = Duration::from_millis(2);
 
 /// The next thing that happens to one of the links; never, when there is none.
 async fn wait(links: &mut BTreeMap<ConnectionId, Link>, peer: &Peer) -> (ConnectionId, Happened) {

@@ -77,6 +77,13 @@ impl Rib {
         self.changed.notify_one();
     }
 
+    /// The same for many at once, which takes no longer than it has to.
+    pub(crate) fn inputs<'a>(&self, inputs: impl Iterator<Item = Input<'a, Name>>) {
+        let (mut state, now) = (self.lock(), self.clock.now());
+        inputs.for_each(|input| state.machine.handle_input(now, input));
+        self.changed.notify_one();
+    }
+
     /// Of one peer.
     pub(crate) fn input_from(&self, seat: &Seat, input: Input<'_, Name>) {
         let mut state = self.lock();
@@ -92,7 +99,12 @@ impl Rib {
         if !state.is_taken_by(seat) {
             return None;
         }
-        state.machine.next_update(self.clock.now(), &seat.name)
+        let update = state.machine.next_update(self.clock.now(), &seat.name);
+        if update.is_none() {
+            // Now it waits to be woken, which nobody had to think of before.
+            self.changed.notify_one();
+        }
+        update
     }
 
     /// How many prefixes are announced to a peer, and how many are meant for it.
@@ -129,5 +141,53 @@ impl Rib {
 impl State {
     fn is_taken_by(&self, seat: &Seat) -> bool {
         self.seats.get(&seat.name).is_some_and(|woken| Arc::ptr_eq(woken, &seat.woken))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use metal_bgp::{
+        rib_out::{Audience, Export, Route},
+        wire::{Families, Family, Session, attribute::NextHop},
+    };
+
+    use super::*;
+
+    fn announce(rib: &Rib, prefix: &str) {
+        let (to, route) = (Audience::All, Route::default());
+        let prefix = prefix.parse().unwrap();
+        rib.input(Input::Route { to: &to, prefix, route: Some(&route) });
+    }
+
+    /// A peer whose socket was full when the pump looked, and which has nothing left to be told before the next changes
+    /// may go out.
+    #[tokio::test]
+    async fn who_becomes_idle_is_woken_for_what_is_held_back() {
+        let rib = Arc::new(Rib::new(Clock::start()));
+        let seat = rib.take_seat(&"tor".into());
+        let next_hop = Some(NextHop::V4([192, 0, 2, 1].into()));
+        let families = Families::NONE.with(Family::IPV4_UNICAST);
+        let session = Session { four_octet_as: true, ..Session::default() };
+        let export = Export::new(session, 64_512, families, next_hop, None).unwrap();
+        let peer = seat.name().clone();
+        rib.input_from(&seat, Input::Up { peer, export, enhanced_refresh: false });
+        assert!(rib.next_update(&seat).is_none());
+
+        let pump = rib.clone();
+        let pump = tokio::spawn(async move { pump.run().await });
+        announce(&rib, "198.51.100.1/32");
+        seat.woken().await;
+        assert!(rib.next_update(&seat).is_some());
+        // The peer is not idle, and this has to wait for a moment.
+        announce(&rib, "198.51.100.2/32");
+        tokio::task::yield_now().await;
+        if rib.next_update(&seat).is_none() {
+            let woken = tokio::time::timeout(Duration::from_secs(10), seat.woken()).await;
+            woken.expect("the peer is woken when it may be told");
+            assert!(rib.next_update(&seat).is_some());
+        }
+        pump.abort();
     }
 }

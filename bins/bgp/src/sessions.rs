@@ -180,6 +180,15 @@ impl Sessions {
         self.rib.input(Input::Route { to, prefix, route });
     }
 
+    /// The same for many prefixes, which go out together. The iterator must not use this value.
+    pub fn set_routes<'a>(
+        &self,
+        routes: impl IntoIterator<Item = (&'a Audience<Name>, IpNet, Option<&'a Route>)>,
+    ) {
+        let inputs = routes.into_iter().map(|(to, prefix, route)| Input::Route { to, prefix, route });
+        self.rib.inputs(inputs);
+    }
+
     /// All routes that there are have been said once: End-of-RIB is true from now on.
     pub fn synced(&self) {
         self.rib.input(Input::Synced);

@@ -10,7 +10,7 @@ use metal_core::Instant;
 
 use super::{
     export::family,
-    log::{Cursor, Had, Log, Place, Stream},
+    log::{Cursor, Had, Log, Stream},
     member::Member,
     pages::Shared,
     queue::{Queue, Telling},
@@ -107,29 +107,28 @@ impl<P: Ord + Clone> Group<P> {
         let route = |entry| self.scope.route(prefix, entry);
         let (old, new) = (old.and_then(route), new.and_then(route));
         let (old, new) = (old.as_deref(), new.as_deref());
-        if Had::of(old).is(new, prefix, &self.scope.export) {
+        let is_same = match (old, new) {
+            (None, None) => true,
+            (Some(old), Some(new)) => self.scope.export.says_same(old, new, family(prefix)),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if is_same {
             return;
         }
         if !self.has_begun() {
             self.queue.dumps.clear();
             return;
         }
-        let (old, new) = (old.cloned(), new.cloned());
         self.touch_strays(prefix);
-        self.change_dumps(prefix, old.as_ref());
-        let before = match self.queue.log.find(prefix, &self.scope.export) {
+        self.change_dumps(prefix, old);
+        let overtaken = match self.queue.log.find_closed(prefix, &self.scope.export) {
             None => None,
-            Some(Place::Open) => self.queue.log.open().changes.remove(&prefix).map(|change| change.before),
-            Some(Place::At(stream, place)) => self.overtake(prefix, stream, place),
+            Some((stream, place)) => self.overtake(prefix, stream, place),
         };
-        let before = before.unwrap_or_else(|| Had::of(old.as_ref()));
-        if !before.is(new.as_ref(), prefix, &self.scope.export) {
-            self.queue.log.add(now, prefix, before, new);
-            if self.queue.log.open().release.is_some_and(|release| release <= now) {
-                self.wake_all();
-            }
-        } else if !self.queue.log.has_changes() {
-            self.queue.log.open().release = None;
+        let before = overtaken.unwrap_or_else(|| Had::of(old));
+        let release = self.queue.log.put(now, prefix, before, new.cloned(), &self.scope.export);
+        if release.is_some_and(|release| release <= now) {
+            self.wake_all();
         }
     }
 
@@ -214,6 +213,7 @@ impl<P: Ord + Clone> Group<P> {
 
     /// The next peer that has been told everything and has something to be told now.
     pub(super) fn next_ready(&mut self, now: Instant) -> Option<P> {
+        self.queue.log.forget_told();
         self.release(now);
         self.ready.pop_first()
     }

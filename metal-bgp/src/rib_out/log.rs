@@ -1,6 +1,6 @@
 //! What has changed for the peers of a group, in the batches that they are told it in.
 
-use alloc::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use ipnet::IpNet;
@@ -9,6 +9,7 @@ use metal_core::Instant;
 use super::{
     export::{Export, family},
     pages::Pages,
+    prefix_map::{PrefixMap, Update},
     route::Route,
 };
 
@@ -68,14 +69,16 @@ pub(super) struct Change {
 /// Changes that are told together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batch {
-    pub(super) changes: BTreeMap<IpNet, Change>,
+    changes: PrefixMap<Change>,
     /// From when on they are told; none while there is nothing to tell.
     pub(super) release: Option<Instant>,
     /// Made when the first peer needs them.
     pages: Option<[Pages; 2]>,
     /// How many peers stand here, in either stream.
     cursors: usize,
-    /// How many withdrawals were left for the end when it was closed.
+    /// How many of the changes are withdrawals.
+    withdrawals: usize,
+    /// How many of them were left for the end when it was closed.
     late: usize,
 }
 
@@ -87,21 +90,16 @@ pub(super) struct Batch {
 pub(super) struct Log {
     batches: BTreeMap<u64, Batch>,
     open: u64,
+    /// Those that everybody has been told. To forget a large one takes as long as to encode it, and can wait until the
+    /// last message of it is on its way.
+    told: Vec<Batch>,
     /// When the last batch was told, or will be.
     left: Option<Instant>,
 }
 
-/// Where a prefix is in the log.
-pub(super) enum Place {
-    /// In the batch that nobody has begun.
-    Open,
-    /// On this page of this stream.
-    At(Stream, Cursor),
-}
-
 impl Log {
     pub(super) fn new() -> Self {
-        Self { batches: [(0, Batch::default())].into(), open: 0, left: None }
+        Self { batches: [(0, Batch::default())].into(), open: 0, told: Vec::new(), left: None }
     }
 
     /// The batch that takes changes.
@@ -128,22 +126,20 @@ impl Log {
 
     /// Whether some batch still has the prefix.
     pub(super) fn contains(&self, prefix: &IpNet) -> bool {
-        self.batches.values().any(|batch| batch.changes.contains_key(prefix))
+        self.batches.values().any(|batch| batch.changes.contains(prefix))
     }
 
-    /// The change of a prefix that is still in the log, and where.
-    pub(super) fn find(&self, prefix: IpNet, export: &Export) -> Option<Place> {
-        let (&number, batch) = self.batches.iter().find(|(_, batch)| batch.changes.contains_key(&prefix))?;
-        if number == self.open {
-            return Some(Place::Open);
-        }
-        let change = batch.changes.get(&prefix)?;
+    /// On which page of which stream a prefix is, if it is in a closed batch.
+    pub(super) fn find_closed(&self, prefix: IpNet, export: &Export) -> Option<(Stream, Cursor)> {
+        let mut closed = self.batches.range(..self.open);
+        let (number, batch, change) =
+            closed.find_map(|(number, batch)| Some((*number, batch, batch.changes.get(&prefix)?)))?;
         let stream = change.stream();
         let page = match &batch.pages {
             Some(pages) => pages[stream as usize].page_of(prefix, change.after.as_ref(), export),
             None => None,
         };
-        Some(Place::At(stream, Cursor { batch: number, page: page.unwrap_or_default() }))
+        Some((stream, Cursor { batch: number, page: page.unwrap_or_default() }))
     }
 
     /// Takes a change out of a closed batch.
@@ -155,21 +151,51 @@ impl Log {
         batch.changes.remove(&prefix)
     }
 
-    /// Adds a change to the open batch: the first after a quiet time is told at once, others join.
-    pub(super) fn add(&mut self, now: Instant, prefix: IpNet, before: Had, after: Option<Arc<Route>>) {
+    /// Puts a change into the open batch, or takes it out when those before it have what is wanted already: the first
+    /// after a quiet time is told at once, others join. `before` counts unless the prefix is in there. When the batch
+    /// is to be told, if the change is in it.
+    pub(super) fn put(
+        &mut self,
+        now: Instant,
+        prefix: IpNet,
+        before: Had,
+        after: Option<Arc<Route>>,
+        export: &Export,
+    ) -> Option<Instant> {
         let due = self.left.map_or(now, |left| now.max(left + COALESCE));
         let open = self.open();
-        open.release.get_or_insert(due);
-        open.changes.insert(prefix, Change { before, after, late: false });
+        let (mut is_in, is_withdrawal) = (false, after.is_none());
+        let replaced = open.changes.update(prefix, |change| {
+            let before = change.map_or(before, |change| change.before.clone());
+            if before.is(after.as_ref(), prefix, export) {
+                return Update::Remove;
+            }
+            is_in = true;
+            Update::Set(Change { before, after, late: false })
+        });
+        if replaced.is_some_and(|change| change.after.is_none()) {
+            open.withdrawals = open.withdrawals.saturating_sub(1);
+        }
+        if is_in {
+            open.withdrawals += usize::from(is_withdrawal);
+            return Some(*open.release.get_or_insert(due));
+        }
+        if open.changes.is_empty() {
+            open.release = None;
+        }
+        None
     }
 
     /// Closes the open batch, so that it can be told. `late` says which withdrawals come after the announcements.
     pub(super) fn close(&mut self, now: Instant, late: impl Fn(IpNet) -> bool) {
+        self.forget_told();
         let mut lates = 0;
         let open = self.open();
-        for (prefix, change) in open.changes.iter_mut().filter(|(_, change)| change.after.is_none()) {
-            change.late = late(*prefix);
-            lates += usize::from(change.late);
+        if open.withdrawals > 0 {
+            for (prefix, change) in open.changes.iter_mut().filter(|(_, change)| change.after.is_none()) {
+                change.late = late(prefix);
+                lates += usize::from(change.late);
+            }
         }
         open.late = lates;
         let left = open.release.map_or(now, |release| release.max(now));
@@ -233,6 +259,11 @@ impl Log {
         numbers.into_iter().for_each(|number| self.tidy(number));
     }
 
+    /// Lets go of what nobody needs any more.
+    pub(super) fn forget_told(&mut self) {
+        self.told.clear();
+    }
+
     /// Whether nothing waits for anybody.
     pub(super) fn is_quiet(&self) -> bool {
         self.batches.len() == 1 && !self.has_changes()
@@ -245,7 +276,7 @@ impl Log {
             && *first.key() != self.open
             && first.get().cursors == 0
         {
-            first.remove();
+            self.told.push(first.remove());
         }
         let before = self.batches.range(..number).next_back().map(|(number, _)| *number);
         let behind = self.batches.range(number + 1..).next().map(|(number, _)| *number);
@@ -269,6 +300,7 @@ impl Log {
             }
             batch.changes.extend(taken.changes);
             batch.release = batch.release.max(taken.release);
+            batch.withdrawals += taken.withdrawals;
             batch.late += taken.late;
             batch.pages = None;
         }
@@ -291,13 +323,9 @@ impl Batch {
     pub(super) fn pages(&mut self, stream: Stream, export: &Export) -> &mut Pages {
         let changes = &self.changes;
         let pages = self.pages.get_or_insert_with(|| {
-            [Stream::Withdrawals, Stream::Announcements].map(|stream| {
-                let these = changes.iter().filter(|(_, change)| change.stream() == stream);
-                Pages::new(
-                    export,
-                    these.map(|(prefix, change)| (*prefix, change.after.as_ref().map(Cow::Borrowed))),
-                )
-            })
+            let all = changes.iter();
+            let all = all.map(|(prefix, change)| (change.stream() as usize, prefix, change.after.as_ref()));
+            Pages::sort(export, all)
         });
         &mut pages[stream as usize]
     }

@@ -73,6 +73,7 @@ mod group;
 mod log;
 mod member;
 mod pages;
+mod prefix_map;
 mod queue;
 mod rib;
 mod route;

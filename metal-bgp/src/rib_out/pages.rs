@@ -150,11 +150,23 @@ impl Pages {
         export: &Export,
         prefixes: impl IntoIterator<Item = (IpNet, Option<Cow<'a, Arc<Route>>>)>,
     ) -> Self {
-        let mut sorter = Sorter { runs: Vec::new(), by_key: BTreeMap::new(), last: None };
+        let mut sorter = Sorter::new();
         for (prefix, route) in prefixes {
             sorter.put(export, prefix, route.as_deref());
         }
-        Self { runs: sorter.runs(), ..Self::default() }
+        sorter.pages()
+    }
+
+    /// The same for two streams at once: those of the first one, and those of the second one.
+    pub(super) fn sort<'a>(
+        export: &Export,
+        prefixes: impl IntoIterator<Item = (usize, IpNet, Option<&'a Arc<Route>>)>,
+    ) -> [Self; 2] {
+        let mut sorters = [Sorter::new(), Sorter::new()];
+        for (stream, prefix, route) in prefixes {
+            sorters[stream].put(export, prefix, route);
+        }
+        sorters.map(Sorter::pages)
     }
 
     /// The page of a prefix that is told this; pages that nobody has taken yet share one number. `None` when it is on
@@ -303,6 +315,10 @@ impl PartialEq for Key<'_> {
 impl Eq for Key<'_> {}
 
 impl<'e> Sorter<'e> {
+    const fn new() -> Self {
+        Self { runs: Vec::new(), by_key: BTreeMap::new(), last: None }
+    }
+
     fn put(&mut self, export: &'e Export, prefix: IpNet, route: Option<&Arc<Route>>) {
         let family = family(prefix);
         let same = self
@@ -327,9 +343,10 @@ impl<'e> Sorter<'e> {
         }
     }
 
-    fn runs(self) -> Vec<Run> {
+    fn pages(self) -> Pages {
         let mut runs: Vec<_> = self.runs.into_iter().map(Some).collect();
-        self.by_key.into_values().filter_map(|index| runs.get_mut(index)?.take()).collect()
+        let runs = self.by_key.into_values().filter_map(|index| runs.get_mut(index)?.take()).collect();
+        Pages { runs, ..Pages::default() }
     }
 }
 

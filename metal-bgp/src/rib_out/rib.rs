@@ -145,9 +145,8 @@ impl<P: Ord + Clone> RibOut<P> {
             }
         }
         let Some(changed) = self.table.set(to, prefix, route) else { return };
-        let after = self.table.get(&prefix);
         for group in self.groups.values_mut() {
-            group.change(now, prefix, changed.before.as_ref(), after);
+            group.change(now, prefix, changed.before.as_ref(), changed.after.as_ref());
         }
         if let Some(audience) = changed.without_prefix {
             self.unsplit(audience);

@@ -7,12 +7,14 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::ops::Bound;
+use ipnet::IpNet;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
-use super::{export::family, route::Route};
-use crate::wire::Families;
+use super::{
+    export::family,
+    prefix_map::{PrefixMap, Update},
+    route::Route,
+};
+use crate::wire::{Families, Family};
 
 /// To whom a route is announced.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,9 +62,11 @@ pub(super) enum Entry {
 /// All routes by prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Table<P> {
-    entries: BTreeMap<IpNet, Entry>,
+    entries: PrefixMap<Entry>,
     /// How many prefixes have each length; IPv4 and IPv6.
     lengths: [Box<[usize]>; 2],
+    /// Which lengths some prefix has, a bit for each; the longest ones have nothing inside and do not count.
+    has_length: [u128; 2],
     /// Each route once, however many prefixes have it.
     routes: BTreeSet<Arc<Route>>,
     /// So many routes are kept before those that nobody has any more are looked for.
@@ -81,6 +85,8 @@ struct Addressed {
 pub(super) struct Changed {
     /// The routes of the prefix before.
     pub(super) before: Option<Entry>,
+    /// Those that it has now.
+    pub(super) after: Option<Entry>,
     /// This audience has no prefix any more.
     pub(super) without_prefix: Option<AudienceId>,
 }
@@ -129,8 +135,9 @@ impl Entry {
 impl<P: Ord + Clone> Table<P> {
     pub(super) fn new() -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: PrefixMap::new(),
             lengths: [alloc::vec![0; 33].into(), alloc::vec![0; 129].into()],
+            has_length: [0; 2],
             routes: BTreeSet::new(),
             routes_limit: FEW_ROUTES,
             audiences: BTreeMap::new(),
@@ -175,22 +182,25 @@ impl<P: Ord + Clone> Table<P> {
         route: Option<&Route>,
     ) -> Option<Changed> {
         let id = self.audience_id(audience)?;
-        let before = self.entries.get(&prefix).cloned();
-        let has = before.as_ref().and_then(|entry| entry.of(id)).map(|route| &**route);
-        if has == route {
+        let has = route.is_some();
+        let route = route.map(|route| self.intern(route));
+        let (mut after, mut is_same) = (None, false);
+        let before = self.entries.update(prefix, |entry| {
+            if entry.and_then(|entry| entry.of(id)) == route.as_ref() {
+                is_same = true;
+                return Update::Keep;
+            }
+            after = match entry {
+                Some(entry) => entry.clone().with(id, route),
+                None => route.map(|route| Entry::One(id, route)),
+            };
+            after.clone().map_or(Update::Remove, Update::Set)
+        });
+        if is_same {
             return None;
         }
-        let (had, has) = (has.is_some(), route.is_some());
-        let route = route.map(|route| self.intern(route));
-        let after = match before.clone() {
-            Some(entry) => entry.with(id, route),
-            None => route.map(|route| Entry::One(id, route)),
-        };
+        let had = before.as_ref().is_some_and(|entry| entry.of(id).is_some());
         self.count(prefix, before.is_some(), after.is_some());
-        match after {
-            Some(entry) => drop(self.entries.insert(prefix, entry)),
-            None => drop(self.entries.remove(&prefix)),
-        }
         let mut without_prefix = None;
         if had != has
             && let Some(addressed) = self.audiences.get_mut(audience)
@@ -202,7 +212,7 @@ impl<P: Ord + Clone> Table<P> {
                 without_prefix = Some(id);
             }
         }
-        Some(Changed { before, without_prefix })
+        Some(Changed { before, after, without_prefix })
     }
 
     /// The routes of a prefix.
@@ -212,32 +222,38 @@ impl<P: Ord + Clone> Table<P> {
 
     /// All prefixes of these families in order, with their routes.
     pub(super) fn iter(&self, families: Families) -> impl Iterator<Item = (IpNet, &Entry)> {
-        let first_v6 = IpNet::V6(Ipv6Net::default());
-        let (v4, v6) = (self.entries.range(..first_v6), self.entries.range(first_v6..));
-        [(crate::wire::Family::IPV4_UNICAST, v4), (crate::wire::Family::IPV6_UNICAST, v6)]
-            .into_iter()
-            .filter(move |(family, _)| families.contains(*family))
-            .flat_map(|(_, range)| range.map(|(prefix, entry)| (*prefix, entry)))
+        let v4 = families.contains(Family::IPV4_UNICAST).then(|| self.entries.iter_v4());
+        let v6 = families.contains(Family::IPV6_UNICAST).then(|| self.entries.iter_v6());
+        v4.into_iter().flatten().chain(v6.into_iter().flatten())
     }
 
     /// Whether another prefix that is inside this one, or that this one is inside of, has routes such as these.
     pub(super) fn overlaps(&self, prefix: IpNet, such: impl Fn(IpNet, &Entry) -> bool) -> bool {
-        let last = last_inside(prefix);
-        let inside = (Bound::Excluded(prefix), Bound::Included(last));
-        if prefix < last && self.entries.range(inside).any(|(inside, entry)| such(*inside, entry)) {
+        if self.entries.any_inside(prefix, &such) {
             return true;
         }
-        let lengths = &self.lengths[usize::from(family(prefix) == crate::wire::Family::IPV6_UNICAST)];
-        (0..prefix.prefix_len()).zip(lengths.iter()).filter(|(_, count)| **count > 0).any(|(length, _)| {
-            let around = shortened(prefix, length);
-            self.entries.get(&around).is_some_and(|entry| such(around, entry))
-        })
+        let shorter = 1_u128.checked_shl(prefix.prefix_len().into()).map_or(u128::MAX, |bit| bit - 1);
+        let mut lengths = self.has_length[usize::from(family(prefix) == Family::IPV6_UNICAST)] & shorter;
+        while lengths != 0 {
+            let around = shortened(prefix, u8::try_from(lengths.trailing_zeros()).unwrap_or_default());
+            if self.get(&around).is_some_and(|entry| such(around, entry)) {
+                return true;
+            }
+            lengths &= lengths - 1;
+        }
+        false
     }
 
     fn count(&mut self, prefix: IpNet, before: bool, after: bool) {
-        let lengths = &mut self.lengths[usize::from(matches!(prefix, IpNet::V6(_)))];
-        if let Some(count) = lengths.get_mut(usize::from(prefix.prefix_len())) {
+        let of = usize::from(family(prefix) == Family::IPV6_UNICAST);
+        if let Some(count) = self.lengths[of].get_mut(usize::from(prefix.prefix_len())) {
             *count = (*count + usize::from(after)).saturating_sub(usize::from(before));
+            let bit = 1_u128.checked_shl(prefix.prefix_len().into()).unwrap_or(0);
+            if *count > 0 {
+                self.has_length[of] |= bit;
+            } else {
+                self.has_length[of] &= !bit;
+            }
         }
     }
 
@@ -252,14 +268,6 @@ impl<P: Ord + Clone> Table<P> {
         let route = Arc::new(route.clone());
         self.routes.insert(Arc::clone(&route));
         route
-    }
-}
-
-/// The last in order of all prefixes inside this one.
-fn last_inside(prefix: IpNet) -> IpNet {
-    match prefix {
-        IpNet::V4(prefix) => Ipv4Net::from(prefix.broadcast()).into(),
-        IpNet::V6(prefix) => Ipv6Net::from(prefix.broadcast()).into(),
     }
 }
 
