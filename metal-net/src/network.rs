@@ -269,7 +269,8 @@ impl Network {
                                 found.extend(gateways.into_iter().map(|(_, gateway)| gateway));
                             }
                             Message::DefaultRoute(gateways) if destination.prefix_len() == 0 => {
-                                let family = |gateway: &IpAddr| gateway.is_ipv4() == destination.addr().is_ipv4();
+                                let family =
+                                    |gateway: &IpAddr| gateway.is_ipv4() == destination.addr().is_ipv4();
                                 found.extend(gateways.into_iter().map(|(_, gateway)| gateway).filter(family));
                             }
                             _ => {}

@@ -13,7 +13,9 @@ impl Rig {
             Fail::Kill => format!("SIGKILL to the speaker of {name}, pid {pid}"),
             Fail::Term => format!("SIGTERM to the speaker of {name}, pid {pid}"),
             Fail::Link => format!("the port of {name} on the switch goes down"),
-            Fail::Node => format!("{name} is gone at once: its port on the switch and its speaker, pid {pid}"),
+            Fail::Node => {
+                format!("{name} is gone at once: its port on the switch and its speaker, pid {pid}")
+            }
             Fail::None => "nothing".to_owned(),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use metal_net::Isolation;
 
-use super::{Stop, console::Console, count, daemons::Programs, interrupt::Interrupt, scratch, scratch::Scratch};
+use super::{
+    Stop, console::Console, count, daemons::Programs, interrupt::Interrupt, scratch, scratch::Scratch,
+};
 use crate::args::{LabArgs, Output};
 
 /// What every lab stands on.

@@ -4,11 +4,8 @@ use super::plan;
 
 /// Draws the switch and what is plugged into it.
 pub(crate) fn draw(nodes: &[String], ipv6: bool) -> String {
-    let client = Station {
-        name: "client".to_owned(),
-        v4: plan::CLIENT.to_string(),
-        v6: plan::CLIENT_V6.to_string(),
-    };
+    let client =
+        Station { name: "client".to_owned(), v4: plan::CLIENT.to_string(), v6: plan::CLIENT_V6.to_string() };
     draw_with(nodes, client, ipv6).0
 }
 

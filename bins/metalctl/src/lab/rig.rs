@@ -310,8 +310,10 @@ impl Rig {
         console.step("keep", "everything stays up until Ctrl-C; to enter a namespace:");
         let nodes = self.lan.nodes.iter().map(|node| (node.name.as_str(), &node.station));
         let router = self.lan.router.as_ref().map(|router| ("router", router));
-        for (name, station) in
-            [("client", &self.lan.client), ("switch", &self.lan.switch)].into_iter().chain(router).chain(nodes)
+        for (name, station) in [("client", &self.lan.client), ("switch", &self.lan.switch)]
+            .into_iter()
+            .chain(router)
+            .chain(nodes)
         {
             let user = match user_namespace {
                 true => format!(" --user --preserve-credentials --target {}", std::process::id()),

@@ -143,8 +143,12 @@ impl Report {
     /// Adds a run, and sums up anew.
     pub(super) fn push(&mut self, run: Run) {
         self.runs.push(run);
-        let table: Vec<Duration> =
-            self.runs.iter().filter_map(|run| run.table_ms).map(|ms| Duration::from_secs_f64(ms / 1e3)).collect();
+        let table: Vec<Duration> = self
+            .runs
+            .iter()
+            .filter_map(|run| run.table_ms)
+            .map(|ms| Duration::from_secs_f64(ms / 1e3))
+            .collect();
         let mut lost: Vec<usize> = self.runs.iter().map(|run| run.lost).collect();
         lost.sort_unstable();
         let at = |percent| measure::percentile(&lost, percent);
@@ -208,10 +212,8 @@ mod tests {
         let mut report = Report::new("BIRD 2.0.12", true);
         let node = |name: &str| Node { name: name.into(), mac: "02:00:00:00:00:0b".into(), pid: 4711 };
         report.nodes = vec![node("node1"), node("node2")];
-        report.routes = vec![Route {
-            prefix: "198.51.100.1/32".into(),
-            next_hops: vec!["node1".into(), "node2".into()],
-        }];
+        report.routes =
+            vec![Route { prefix: "198.51.100.1/32".into(), next_hops: vec!["node1".into(), "node2".into()] }];
         report.connections = Some(connections(&["node1", "node2"]));
         report.push(run(Some(2_500), 0));
         report

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::IpAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -113,8 +114,7 @@ pub(super) struct Router {
 impl Router {
     /// Starts it between the LAN and the client, for sessions with all nodes.
     pub(super) fn start(found: &Found, lan: &Lan, station: &Station, directory: &Path) -> Result<Self> {
-        let nodes: Vec<IpAddr> =
-            (0..lan.nodes.len()).map(|index| plan::node_address(index).into()).collect();
+        let nodes: Vec<IpAddr> = (0..lan.nodes.len()).map(|index| plan::node_address(index).into()).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let mut router = Self {
             name: found.name.clone(),
@@ -142,24 +142,29 @@ impl Router {
             }
             args::Router::Frr => {
                 fs::write(&config, frr(&nodes))?;
-                // As whoever runs the lab: it has made a directory that nobody else may enter.
+                hand_over(directory)?;
                 for (index, name) in [(1, "zebra"), (0, "bgpd")] {
                     let (pid, zebra) = (format!("{here}/{name}.pid"), format!("{here}/zserv.api"));
                     let config = format!("{here}/router.conf");
-                    let words = ["-S", "-f", &config, "-i", &pid, "-z", &zebra, "--vty_socket", &here];
+                    let words = ["-f", &config, "-i", &pid, "-z", &zebra, "--vty_socket", &here];
                     router.spawn(namespace, program(index), &[&words[..], &["--log", "stdout"]].concat())?;
                 }
             }
             args::Router::Gobgp => {
                 fs::write(&config, gobgp(&nodes))?;
-                router.spawn(namespace, program(0), &["-f", &format!("{here}/router.conf"), "--log-plain"])?;
+                router.spawn(
+                    namespace,
+                    program(0),
+                    &["-f", &format!("{here}/router.conf"), "--log-plain"],
+                )?;
                 let client = program(1).to_owned();
                 router.feed = feed(Box::new(move |fib| heard::follow_gobgp(&client, &stop, fib)))?;
             }
             args::Router::Exabgp => {
                 let heard = directory.join("heard");
                 fs::write(&heard, "")?;
-                fs::write(directory.join("heard.sh"), format!("exec cat >'{}'\n", heard.display()))?;
+                // It takes a closed standard output for the end of its process.
+                fs::write(directory.join("heard.sh"), format!("exec 3>&1 cat >'{}'\n", heard.display()))?;
                 fs::write(&config, exabgp(&here, &nodes))?;
                 let settings =
                     "daemon.user=root daemon.drop=false api.cli=false api.ack=false log.destination=stdout";
@@ -180,7 +185,8 @@ impl Router {
         let mut command = Command::new(program);
         command.args(words).current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = namespace.spawn(command).with_context(|| format!("cannot start {}", program.display()))?;
+        let child =
+            namespace.spawn(command).with_context(|| format!("cannot start {}", program.display()))?;
         self.processes.push(child);
         Ok(())
     }
@@ -207,6 +213,18 @@ impl Drop for Router {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// FRR's daemons become a user of their own, and make their sockets afterwards.
+fn hand_over(directory: &Path) -> Result<()> {
+    if let Some(scratch) = directory.parent() {
+        fs::set_permissions(scratch, fs::Permissions::from_mode(0o711))?;
+    }
+    let done = Command::new("chown").arg("frr:frr").arg(directory).stderr(Stdio::null()).status()?;
+    let rights =
+        "--bgp frr: cannot hand a directory to the user frr, whom FRR's daemons become: run the lab as root";
+    anyhow::ensure!(done.success(), Stop::Refused(rights.to_owned()));
+    Ok(())
 }
 
 /// How many of its last lines are shown when it ends by itself.
