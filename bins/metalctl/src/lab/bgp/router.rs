@@ -63,6 +63,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Its name where there is little room.
+    pub(super) fn label(&self) -> &str {
+        if self.router == args::Router::Metal { "metal's receiver" } else { &self.name }
+    }
+
     /// Looks for its programs.
     pub(super) fn find(router: args::Router) -> Result<Self, Stop> {
         let own_table = matches!(router, args::Router::Frr | args::Router::Bird);
@@ -278,7 +283,7 @@ fn gobgp(nodes: &[IpAddr]) -> String {
         format!(
             "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{node}\"\npeer-as = {}\n\
              [neighbors.transport.config]\npassive-mode = true\n\
-             [neighbors.timers.config]\nhold-time = {}\nkeepalive-interval = 1\n",
+             [neighbors.timers.config]\nhold-time = {}\nkeepalive-interval = 1\nidle-hold-time-after-reset = 1\n",
             plan::NODE_AS,
             plan::HOLD_TIME
         )

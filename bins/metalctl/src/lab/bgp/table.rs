@@ -8,10 +8,13 @@ use super::{
     flows::FLOWS,
     report::{Report, Run},
 };
-use crate::lab::{count, table};
+use crate::{
+    args::Fail,
+    lab::{count, table},
+};
 
 /// Draws it, with what the numbers are; empty without runs.
-pub(super) fn draw(report: &Report) -> String {
+pub(super) fn draw(report: &Report, cause: Fail) -> String {
     let Some(sums) = report.summary else { return String::new() };
     let head = ["run", "cause", "node", "table ms", "lost", "of", "flows hit", "gap ms", "restored ms"];
     let rows = (1..).zip(&report.runs).map(|(number, run)| row(number, run));
@@ -28,10 +31,29 @@ pub(super) fn draw(report: &Report) -> String {
     let _infallible = writeln!(text, "  datagrams lost, of {runs}:   {}", lost.bold());
     let _infallible = write!(
         text,
-        "\n  table: from the failure until the kernel behind the router had no route through the node, looked at every 2 ms\n  \
-         lost: of {FLOWS} flows through the router, one datagram each millisecond in all\n"
+        "\n  table: from the failure until the router's kernel had no route through the node, looked at every 2 ms\n  \
+         lost: of {FLOWS} flows through the router, one datagram each millisecond in all\n  {}\n",
+        explain(report, cause)
     );
     text
+}
+
+/// How the router comes to know of such a failure.
+fn explain(report: &Report, cause: Fail) -> String {
+    match cause {
+        Fail::Kill => {
+            "kill: the node's kernel closes the session at once, and the node goes on forwarding".to_owned()
+        }
+        Fail::Term => {
+            "term: the speaker withdraws and says goodbye, and the node goes on forwarding".to_owned()
+        }
+        Fail::Link | Fail::Node => format!(
+            "{}: nobody tells the router, which waits for the hold time of {} s from the last message on",
+            cause.name(),
+            report.hold_time_s
+        ),
+        Fail::None => String::new(),
+    }
 }
 
 fn row(number: usize, run: &Run) -> [String; 9] {
