@@ -17,25 +17,30 @@ use metal_bgp::{
     },
 };
 use metal_core::Machine;
-use metal_net::clock::Clock;
+use metal_net::{NetworkError, clock::Clock};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
 };
 
 use super::fib::Fib;
 use crate::lab::plan;
 
-/// Takes connections in the calling thread's network namespace, for ever.
+/// Takes connections in the calling thread's network namespace, until a route cannot be installed.
 pub(super) fn run(fib: Fib) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(SocketAddr::from((plan::ROUTER, 179))).await?;
+        let (failures, mut failed) = mpsc::unbounded_channel();
         let (fib, clock) = (Arc::new(Mutex::new(fib)), Clock::start());
         for number in 1.. {
-            let (stream, _) = listener.accept().await?;
+            let stream = tokio::select! {
+                accepted = listener.accept() => accepted?.0,
+                Some(failure) = failed.recv() => return Err(failure.into()),
+            };
             stream.set_nodelay(true)?;
-            tokio::spawn(Link::new(stream, number, clock, Arc::clone(&fib))?.run());
+            tokio::spawn(Link::new(stream, number, clock, Arc::clone(&fib), failures.clone())?.run());
         }
         Ok(())
     })
@@ -50,14 +55,23 @@ struct Link {
     peer: Peer,
     clock: Clock,
     fib: Arc<Mutex<Fib>>,
+    failures: Failures,
     /// What was read of a message that is not there to its end.
     inbox: Vec<u8>,
     /// How UPDATEs are read, once there is a session.
     session: Option<Session>,
 }
 
+type Failures = mpsc::UnboundedSender<NetworkError>;
+
 impl Link {
-    fn new(stream: TcpStream, number: u64, clock: Clock, fib: Arc<Mutex<Fib>>) -> anyhow::Result<Self> {
+    fn new(
+        stream: TcpStream,
+        number: u64,
+        clock: Clock,
+        fib: Arc<Mutex<Fib>>,
+        failures: Failures,
+    ) -> anyhow::Result<Self> {
         let settings = Settings {
             hold_time: plan::HOLD_TIME,
             mode: Mode::Listen,
@@ -65,7 +79,7 @@ impl Link {
         };
         let peer = Peer::new(settings.check()?, number);
         let (name, inbox) = (number.to_string(), Vec::new());
-        Ok(Self { stream, number, name, peer, clock, fib, inbox, session: None })
+        Ok(Self { stream, number, name, peer, clock, fib, failures, inbox, session: None })
     }
 
     async fn run(mut self) {
@@ -73,9 +87,8 @@ impl Link {
         self.tell(Input::Accepted(self.number));
         // How it ends is the node's to say.
         let _ended = self.talk().await;
-        let mut fib = lock(&self.fib);
-        fib.forget(&self.name);
-        report(fib.install());
+        lock(&self.fib).forget(&self.name);
+        self.install();
     }
 
     async fn talk(&mut self) -> io::Result<()> {
@@ -128,7 +141,14 @@ impl Link {
         }
         self.inbox.drain(..read);
         if changed {
-            report(lock(&self.fib).install());
+            self.install();
+        }
+    }
+
+    fn install(&self) {
+        if let Err(failure) = lock(&self.fib).install() {
+            // Nobody listens any more when the lab ends.
+            let _unheard = self.failures.send(failure);
         }
     }
 }
@@ -148,11 +168,4 @@ fn hear(fib: &mut Fib, peer: &str, update: &Update<'_>) {
 
 fn lock(fib: &Mutex<Fib>) -> MutexGuard<'_, Fib> {
     fib.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A route that is missing is what the lab sees and tells; this is why.
-fn report(installed: Result<(), metal_net::NetworkError>) {
-    if let Err(error) = installed {
-        eprintln!("metal's passive receiver: {error}");
-    }
 }
