@@ -65,7 +65,7 @@ manifests: ## The controller on a directory of manifests
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test manifests
 
-lab: ## The lab as a test: both faults, and the failures that it has to report; IPv6 beside the kernel's own; TCP for BGP
+lab: ## The lab as a test: all faults, the failures that it has to report, and each router; IPv6 beside the kernel's own; TCP for BGP
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test lab -- --test-threads=1 --nocapture
 	cargo test --locked --workspace --test neighbours -- --test-threads=1 --nocapture

@@ -1,6 +1,7 @@
 //! Building a network: bridges, veth pairs, addresses and routes of a namespace.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, AsRawFd},
@@ -11,7 +12,8 @@ use ipnet::IpNet;
 use metal_core::view::{Link, LinkIndex, Mac};
 use rtnetlink::{
     AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
-    packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage},
+    RouteNextHopBuilder,
+    packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage},
     packet_route::{
         RouteNetlinkMessage,
         address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
@@ -23,7 +25,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     Namespace,
     link::{
-        message::{self, Message},
+        message::{self, Dump, Message},
         netlink_address,
     },
     socket,
@@ -211,6 +213,73 @@ impl Network {
                 .and_then(|route| self.perform(RouteNetlinkMessage::NewRoute(route.build()), CREATE))
         };
         add().map_err(refused(|| format!("add a route to {destination} through {gateway}")))
+    }
+
+    /// Makes the route to a destination one through exactly these gateways, all alike; without any there is none.
+    /// Whoever forwards by it misses no packet meanwhile.
+    ///
+    /// # Errors
+    /// ENETUNREACH when a gateway is on no link, ESRCH when there is no route to be deleted.
+    pub fn set_route(&self, destination: IpNet, gateways: &BTreeSet<IpAddr>) -> Done {
+        let set = || {
+            let invalid = |_| errno(libc::EINVAL);
+            let next_hop = |gateway: &IpAddr| {
+                let hop = if gateway.is_ipv4() {
+                    RouteNextHopBuilder::new_ipv4()
+                } else {
+                    RouteNextHopBuilder::new_ipv6()
+                };
+                hop.via(*gateway).map(RouteNextHopBuilder::build).map_err(invalid)
+            };
+            let hops = gateways.iter().map(next_hop).collect::<io::Result<Vec<_>>>()?;
+            let route = RouteMessageBuilder::<IpAddr>::new()
+                .destination_prefix(destination.network(), destination.prefix_len())
+                .map_err(invalid)?;
+            if hops.is_empty() {
+                return self.perform(RouteNetlinkMessage::DelRoute(route.build()), 0);
+            }
+            let route = RouteNetlinkMessage::NewRoute(route.multipath(hops).build());
+            self.perform(route, NLM_F_CREATE | NLM_F_REPLACE)
+        };
+        set().map_err(refused(|| format!("set the route to {destination}")))
+    }
+
+    /// The gateways of the route to exactly this destination in the main table; none without such a route.
+    ///
+    /// # Errors
+    /// When the kernel refuses to list.
+    pub fn gateways(&self, destination: IpNet) -> Result<BTreeSet<IpAddr>, NetworkError> {
+        let list = || {
+            let mut latest = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut buf = vec![0; 32 << 10];
+            'dump: loop {
+                *latest = latest.wrapping_add(1);
+                self.socket.send(&message::request(Dump::Routes, *latest))?;
+                let (mut found, mut interrupted) = (BTreeSet::new(), false);
+                loop {
+                    let length = socket::recv(&self.socket, &mut buf)?;
+                    for (header, message) in message::messages(&buf[..length]) {
+                        interrupted |= header.interrupted;
+                        match message {
+                            _ if header.sequence != *latest => {}
+                            Message::Done if interrupted => continue 'dump,
+                            Message::Done => return Ok(found),
+                            Message::Error(code) => return Err(errno(code)),
+                            Message::Route(to, gateways) if to == destination => {
+                                found.extend(gateways.into_iter().map(|(_, gateway)| gateway));
+                            }
+                            Message::DefaultRoute(gateways) if destination.prefix_len() == 0 => {
+                                let family =
+                                    |gateway: &IpAddr| gateway.is_ipv4() == destination.addr().is_ipv4();
+                                found.extend(gateways.into_iter().map(|(_, gateway)| gateway).filter(family));
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        };
+        list().map_err(refused(|| format!("list the routes to {destination}")))
     }
 
     fn change(

@@ -3,9 +3,10 @@
 mod lan;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Read},
-    net::{TcpListener, UdpSocket},
+    net::{IpAddr, TcpListener, UdpSocket},
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -170,6 +171,34 @@ async fn processes_can_be_waited_for_on_a_runtime() {
     child.signal(Signal::Terminate).expect("sent");
     let status = tokio::time::timeout(DEADLINE, child.wait()).await.expect("it ends").expect("waited");
     assert_eq!(status.signal(), Some(libc::SIGTERM));
+}
+
+#[test]
+fn a_route_has_the_gateways_that_it_was_given() {
+    let (near, far) = (namespace(), namespace());
+    let network = near.network().expect("netlink");
+    network.add_veth("eth0", &far, "eth0").expect("a veth pair");
+    far.network().expect("netlink").set_up("eth0").expect("up");
+    network.set_up("eth0").expect("up");
+    network.add_address("eth0", "192.0.2.1/24".parse().expect("it")).expect("added");
+    network.add_address("eth0", "2001:db8::1/64".parse().expect("it")).expect("added");
+    let families = [
+        ("198.51.100.1/32", ["192.0.2.2", "192.0.2.3", "192.0.2.4"]),
+        ("2001:db8:1::1/128", ["2001:db8::2", "2001:db8::3", "2001:db8::4"]),
+        ("0.0.0.0/0", ["192.0.2.2", "192.0.2.3", "192.0.2.4"]),
+        ("::/0", ["2001:db8::2", "2001:db8::3", "2001:db8::4"]),
+    ];
+    for (destination, addresses) in families {
+        let destination = destination.parse().expect("a prefix");
+        let addresses = addresses.map(|address| address.parse().expect("an address"));
+        for gateways in [&addresses[..1], &addresses[..], &addresses[1..], &[]] {
+            let gateways: BTreeSet<IpAddr> = gateways.iter().copied().collect();
+            network.set_route(destination, &gateways).unwrap_or_else(|error| panic!("{gateways:?}: {error}"));
+            assert_eq!(network.gateways(destination).expect("a list"), gateways);
+        }
+    }
+    let error = network.set_route("198.51.100.1/32".parse().expect("it"), &BTreeSet::new());
+    assert_eq!(error.expect_err("no such route").reason().raw_os_error(), Some(libc::ESRCH));
 }
 
 #[test]

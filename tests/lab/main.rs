@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "the numbers of a run, for its record")]
 
+mod bgp;
+
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
@@ -26,6 +28,22 @@ fn a_killed_speaker_is_replaced() {
 #[test]
 fn a_lost_link_is_replaced() {
     failover("link");
+}
+
+#[test]
+fn a_speaker_that_says_goodbye_is_replaced_without_a_loss() {
+    let output = lab(&["--fail", "term", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = report(&output);
+    assert_eq!(report["runs"][0]["lost"], 0, "{report}");
+}
+
+#[test]
+fn a_dead_node_is_replaced() {
+    let output = lab(&["--fail", "node", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = report(&output);
+    assert!(report["runs"][0]["lost"].as_u64() > Some(0), "{report}");
 }
 
 #[test]

@@ -46,7 +46,14 @@ pub(crate) struct LabArgs {
     #[arg(short = 'f', long = "manifests", value_name = "DIR")]
     pub(crate) manifests: Option<PathBuf>,
 
-    /// How the node that answers for the first address fails
+    /// A router between the LAN and the client, with a BGP session with every node
+    ///
+    /// Shows equal-cost paths over all nodes; failing one of them (in turn), it measures when the router's table has
+    /// lost it, and what was lost. Without a value: a small receiver of our own.
+    #[arg(long, value_name = "ROUTER", num_args = 0..=1, default_missing_value = "metal", conflicts_with = "manifests")]
+    pub(crate) bgp: Option<Router>,
+
+    /// How a node fails: the one that answers for the first address, or with --bgp one after the other
     #[arg(long, value_name = "HOW", default_value = "kill")]
     pub(crate) fail: Fail,
 
@@ -57,7 +64,7 @@ pub(crate) struct LabArgs {
     /// Instead of a failure: measure how quick answers to ARP requests are, beside the kernel's own
     ///
     /// Ends with 0 when everything was measured and every goal was reached.
-    #[arg(long, value_name = "WHAT", conflicts_with_all = ["nodes", "manifests", "fail", "runs", "keep"])]
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["nodes", "manifests", "bgp", "fail", "runs", "keep"])]
     pub(crate) bench: Option<Bench>,
 
     /// How often every responder has its turn; results are medians
@@ -100,13 +107,32 @@ pub(crate) enum Bench {
     Arp,
 }
 
+/// The router of `metalctl lab --bgp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Router {
+    /// No router: metal's own passive receiver, which only installs what it hears
+    Metal,
+    /// FRRouting
+    Frr,
+    /// BIRD
+    Bird,
+    /// GoBGP; the lab installs what its API says
+    Gobgp,
+    /// ExaBGP; the lab installs what it hands to its process
+    Exabgp,
+}
+
 /// How a node fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fail {
     /// SIGKILL to its speaker; what it serves goes on
     Kill,
+    /// SIGTERM to its speaker, which says goodbye; what it serves goes on
+    Term,
     /// Its port on the switch goes down
     Link,
+    /// The whole node at once, as without power
+    Node,
     /// It does not
     None,
 }
@@ -116,7 +142,9 @@ impl Fail {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::Term => "term",
             Self::Link => "link",
+            Self::Node => "node",
             Self::None => "none",
         }
     }
@@ -213,6 +241,19 @@ mod tests {
         }
         assert_eq!(lab("--rounds 3").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert_eq!(lab("--bench http").unwrap_err(), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn a_router_may_be_named() {
+        assert_eq!(lab("").unwrap().bgp, None);
+        assert_eq!(lab("--bgp").unwrap().bgp, Some(Router::Metal));
+        let arguments = lab("--bgp bird --fail term --runs 2").unwrap();
+        assert_eq!((arguments.bgp, arguments.fail), (Some(Router::Bird), Fail::Term));
+        assert_eq!(lab("--bgp --fail node").unwrap().fail, Fail::Node);
+        assert_eq!(lab("--bgp cisco").unwrap_err(), ErrorKind::InvalidValue);
+        for wrong in ["--bgp -f own", "--bgp --bench arp"] {
+            assert_eq!(lab(wrong).unwrap_err(), ErrorKind::ArgumentConflict, "{wrong}");
+        }
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(crate) enum Message {
     AddressGone(LinkIndex, IpNet),
     /// A route to everywhere: its gateways, each with the interface that reaches it.
     DefaultRoute(Vec<(LinkIndex, IpAddr)>),
+    /// A route to somewhere, likewise.
+    Route(IpNet, Vec<(LinkIndex, IpAddr)>),
     DefaultRouteGone,
     /// The end of a dump.
     Done,
@@ -96,11 +98,11 @@ fn parse(kind: u16, body: &[u8]) -> Option<Message> {
             let (index, prefix) = address(body)?;
             Message::AddressGone(index, prefix)
         }
-        libc::RTM_NEWROUTE => Message::DefaultRoute(default_route(body)?),
-        libc::RTM_DELROUTE => {
-            default_route(body)?;
-            Message::DefaultRouteGone
-        }
+        libc::RTM_NEWROUTE => match route(body)? {
+            (destination, gateways) if destination.prefix_len() == 0 => Message::DefaultRoute(gateways),
+            (destination, gateways) => Message::Route(destination, gateways),
+        },
+        libc::RTM_DELROUTE if route(body)?.0.prefix_len() == 0 => Message::DefaultRouteGone,
         kind if i32::from(kind) == libc::NLMSG_DONE => Message::Done,
         kind if i32::from(kind) == libc::NLMSG_ERROR => match u32_at(body, 0)?.cast_signed() {
             0 => Message::Acknowledged,
@@ -176,16 +178,22 @@ fn address(body: &[u8]) -> Option<(LinkIndex, IpNet)> {
     Some((index, IpNet::new(local.or(address)?, length).ok()?))
 }
 
-/// `rtmsg` and its attributes, if it is a default route of the main table.
-fn default_route(body: &[u8]) -> Option<Vec<(LinkIndex, IpAddr)>> {
+/// `rtmsg` and its attributes, if it is a route of the main table.
+fn route(body: &[u8]) -> Option<(IpNet, Vec<(LinkIndex, IpAddr)>)> {
     let (family, length, table, kind) = (*body.first()?, *body.get(1)?, *body.get(4)?, *body.get(7)?);
-    if length != 0 || table != libc::RT_TABLE_MAIN || kind != libc::RTN_UNICAST {
+    if table != libc::RT_TABLE_MAIN || kind != libc::RTN_UNICAST {
         return None;
     }
+    // That of a default route is left out.
+    let mut destination = match i32::from(family) {
+        libc::AF_INET => IpAddr::from([0; 4]),
+        _ => IpAddr::from([0; 16]),
+    };
     let mut gateways = Vec::new();
     let (mut link, mut gateway) = (None, None);
     for (kind, value) in attributes(body.get(12..)?) {
         match kind {
+            libc::RTA_DST => destination = ip(family, value)?,
             libc::RTA_OIF => link = u32_at(value, 0),
             libc::RTA_GATEWAY => gateway = ip(family, value),
             libc::RTA_VIA => gateway = via(value),
@@ -194,7 +202,7 @@ fn default_route(body: &[u8]) -> Option<Vec<(LinkIndex, IpAddr)>> {
         }
     }
     gateways.extend(link.zip(gateway));
-    Some(gateways)
+    Some((IpNet::new(destination, length).ok()?, gateways))
 }
 
 /// `rtvia`: a gateway of another family than the route.

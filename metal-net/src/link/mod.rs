@@ -173,6 +173,7 @@ impl LinkMonitor {
                 }
                 Message::DefaultRoute(_)
                 | Message::DefaultRouteGone
+                | Message::Route(..)
                 | Message::Done
                 | Message::Acknowledged
                 | Message::Error(_)

@@ -10,6 +10,8 @@ use std::{
 
 use owo_colors::OwoColorize;
 
+use super::Stop;
+
 /// Where steps go, with the time since the start.
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -65,6 +67,13 @@ impl Console {
             Mark::Bad => subject.red().bold().to_string(),
         };
         self.lines(format_args!("{}  {subject} {text}", time.dimmed()));
+    }
+
+    /// Says why the lab could not go on; that it was interrupted is said elsewhere.
+    pub(crate) fn failure(&self, error: &anyhow::Error) {
+        if !matches!(error.downcast_ref(), Some(Stop::Interrupted)) {
+            self.marked(Mark::Bad, "failed", format_args!("{error:#}"));
+        }
     }
 
     /// Prints text as it is.

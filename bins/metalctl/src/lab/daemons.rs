@@ -153,7 +153,12 @@ impl Daemon {
         self.child.signal(Signal::Kill).with_context(|| format!("cannot kill {}", self.name))
     }
 
-    /// Waits for its end after [`kill`](Self::kill).
+    /// Asks it to end.
+    pub(crate) fn terminate(&mut self) -> Result<()> {
+        self.child.signal(Signal::Terminate).with_context(|| format!("cannot ask {} to end", self.name))
+    }
+
+    /// Waits for its end after [`kill`](Self::kill) or [`terminate`](Self::terminate).
     pub(crate) fn reap(&mut self) -> Result<()> {
         self.child
             .wait_timeout(PATIENCE)

@@ -67,19 +67,11 @@ impl Failure {
         let owner = *owners.first().context("nothing is probed")?;
         let node = rig.lan.node_of(owner).context("it is not a node of the lab that answers")?;
         let name = rig.lan.nodes[node].name.clone();
-        let deed = match self.cause {
-            Fail::Kill => format!("SIGKILL to the speaker of {name}, pid {}", rig.speakers[node].pid()),
-            Fail::Link => format!("the port of {name} on the switch goes down"),
-            Fail::None => "nothing".to_owned(),
-        };
+        let deed = rig.deed(self.cause, node);
         console.marked(Mark::Deed, "fail", format_args!("run {} of {}: {deed}", self.number, self.of));
 
         let at = origin.elapsed();
-        match self.cause {
-            Fail::Kill => rig.speakers[node].kill()?,
-            Fail::Link => rig.lan.set_port(node, false)?,
-            Fail::None => {}
-        }
+        rig.fail(self.cause, node)?;
         let orphans: Vec<&Prober> =
             probers.iter().zip(&owners).filter(|(_, mac)| **mac == owner).map(|(prober, _)| prober).collect();
         let what = format!("another node than {name} to answer for {addresses}");
@@ -141,26 +133,6 @@ impl Failure {
             let text = format!("{max_macs} nodes have answered one question for {address}");
             console.marked(Mark::Bad, "takeover", text);
         }
-    }
-
-    /// Mends what has been broken, and waits until the node takes part again.
-    pub(crate) fn repair(self, rig: &mut Rig, node: usize) -> Result<()> {
-        match self.cause {
-            Fail::Kill => {
-                rig.speakers[node].reap()?;
-                rig.restart_speaker(node)?;
-            }
-            Fail::Link => rig.lan.set_port(node, true)?,
-            Fail::None => {}
-        }
-        rig.await_all()?;
-        let (name, pid) = (rig.lan.nodes[node].name.clone(), rig.speakers[node].pid());
-        let text = match self.cause {
-            Fail::Kill => format!("the speaker of {name} runs again, pid {pid}; all hear each other"),
-            Fail::Link | Fail::None => format!("{name} is back on the LAN; all hear each other"),
-        };
-        rig.console().step("repair", text);
-        Ok(())
     }
 }
 

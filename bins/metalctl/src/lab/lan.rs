@@ -1,4 +1,4 @@
-//! The LAN: a switch, the nodes and a client, each in a network namespace of its own.
+//! The LAN: a switch, the nodes and a client, perhaps behind a router, each in a network namespace of its own.
 
 use std::{
     collections::BTreeSet,
@@ -24,6 +24,8 @@ const BRIDGE: &str = "lan";
 /// The link of every node and of the client.
 pub(crate) const LINK: &str = "eth0";
 const LOOPBACK: &str = "lo";
+/// The router's link to the client.
+const OUTSIDE: &str = "eth1";
 const WRITABLE: &str = "the stations need settings of their own; run the lab where /proc/sys is writable";
 
 /// The whole LAN. Dropping it removes it.
@@ -35,6 +37,8 @@ pub(crate) struct Lan {
     pub(crate) client: Station,
     /// The switch.
     pub(crate) switch: Station,
+    /// What is between the LAN and the client; without it the client is on the LAN.
+    pub(crate) router: Option<Station>,
     /// Whether it has IPv6 besides IPv4.
     pub(crate) ipv6: bool,
     /// Prefixes in which the client has an address.
@@ -75,22 +79,48 @@ pub(crate) fn has_ipv6() -> bool {
 impl Lan {
     /// Builds it, with IPv6 or without.
     pub(crate) fn build(names: &[String], ipv6: bool) -> Result<Self> {
-        // Without its own noise the LAN is easier to watch.
-        let switch = Station::new(false)?;
-        switch.network.add_bridge(BRIDGE)?;
+        let switch = Station::switch()?;
         let client = Station::new(ipv6)?;
         let v6 = ipv6.then_some(IpAddr::V6(plan::CLIENT_V6));
         let addresses: Vec<IpAddr> = [IpAddr::V4(plan::CLIENT)].into_iter().chain(v6).collect();
         client.plug_in(&switch, "client", plan::CLIENT, &addresses)?;
-        let nodes = names.iter().enumerate().map(|(index, name)| Node::new(index, name, &switch, ipv6));
-        let nodes = nodes.collect::<Result<Vec<_>>>()?;
+        let nodes = Node::all(names, &switch, &addresses)?;
         let prefixes = addresses.into_iter().map(on_link).collect();
-        Ok(Self { nodes, client, switch, ipv6, prefixes })
+        Ok(Self { nodes, client, switch, router: None, ipv6, prefixes })
+    }
+
+    /// Builds it with a router between it and the client, for IPv4.
+    pub(crate) fn build_routed(names: &[String]) -> Result<Self> {
+        let (switch, client, router) = (Station::switch()?, Station::new(false)?, Station::new(false)?);
+        let gateway = IpAddr::V4(plan::ROUTER);
+        router.plug_in(&switch, "router", plan::ROUTER, &[gateway])?;
+        router.network.add_veth(OUTSIDE, &client.namespace, LINK)?;
+        for (station, link, address) in
+            [(&router, OUTSIDE, plan::ROUTER_OUTSIDE), (&client, LINK, plan::CLIENT_OUTSIDE)]
+        {
+            station.network.set_up(link)?;
+            station.network.add_address(link, IpNet::new_assert(address.into(), plan::PREFIX))?;
+        }
+        client.network.add_route(everywhere(gateway), plan::ROUTER_OUTSIDE.into())?;
+        // Connections are spread, not clients.
+        for (setting, value) in
+            [("ip_forward", "1"), ("fib_multipath_hash_policy", "1"), ("conf/all/send_redirects", "0")]
+        {
+            router.namespace.set_sysctl(&format!("ipv4/{setting}"), value).context(WRITABLE)?;
+        }
+        let nodes = Node::all(names, &switch, &[gateway])?;
+        Ok(Self { nodes, client, switch, router: Some(router), ipv6: false, prefixes: BTreeSet::new() })
     }
 
     /// Those of some addresses that can be reached here.
     pub(crate) fn reachable(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         addresses.iter().filter(|address| address.is_ipv4() || self.ipv6).copied().collect()
+    }
+
+    /// The name of the node with an address, or the address itself.
+    pub(crate) fn name_at(&self, address: IpAddr) -> String {
+        let index = (0..self.nodes.len()).find(|index| IpAddr::V4(plan::node_address(*index)) == address);
+        index.map_or_else(|| address.to_string(), |index| self.nodes[index].name.clone())
     }
 
     /// The node with an Ethernet address.
@@ -121,7 +151,7 @@ impl Lan {
     /// Makes an address on-link for the client, also outside of the LAN's own prefix.
     fn reach(&mut self, address: IpAddr, taken: &BTreeSet<IpAddr>) -> Result<()> {
         let prefix = on_link(address);
-        if !self.prefixes.insert(prefix) {
+        if self.router.is_some() || !self.prefixes.insert(prefix) {
             return Ok(());
         }
         let host = |host: u8| match prefix.network() {
@@ -146,6 +176,13 @@ impl Lan {
 }
 
 impl Station {
+    fn switch() -> Result<Self> {
+        // Without its own noise the LAN is easier to watch.
+        let switch = Self::new(false)?;
+        switch.network.add_bridge(BRIDGE)?;
+        Ok(switch)
+    }
+
     fn new(ipv6: bool) -> Result<Self> {
         let namespace = Namespace::new().context("cannot create a network namespace")?;
         let network = namespace.network()?;
@@ -195,7 +232,13 @@ impl Station {
 }
 
 impl Node {
-    fn new(index: usize, name: &str, switch: &Station, ipv6: bool) -> Result<Self> {
+    fn all(names: &[String], switch: &Station, gateways: &[IpAddr]) -> Result<Vec<Self>> {
+        names.iter().enumerate().map(|(index, name)| Self::new(index, name, switch, gateways)).collect()
+    }
+
+    /// With one gateway of each family that it has.
+    fn new(index: usize, name: &str, switch: &Station, gateways: &[IpAddr]) -> Result<Self> {
+        let ipv6 = gateways.iter().any(IpAddr::is_ipv6);
         let station = Station::new(ipv6)?;
         // The addresses of Services will be on the loopback interface; answering for them is the speaker's part.
         for (setting, value) in [("arp_ignore", "1"), ("arp_announce", "2"), ("rp_filter", "0")] {
@@ -205,10 +248,8 @@ impl Node {
         let port = format!("port{}", index + 1);
         let addresses = plan::node_addresses(index, ipv6);
         let mac = station.plug_in(switch, &port, plan::node_address(index), &addresses)?;
-        let default = |any| IpNet::new_assert(any, 0);
-        station.network.add_route(default(Ipv4Addr::UNSPECIFIED.into()), plan::CLIENT.into())?;
-        if ipv6 {
-            station.network.add_route(default(Ipv6Addr::UNSPECIFIED.into()), plan::CLIENT_V6.into())?;
+        for gateway in gateways {
+            station.network.add_route(everywhere(*gateway), *gateway)?;
         }
         let (responder, run) = Responder::new(name.to_owned());
         let namespace = Arc::clone(&station.namespace);
@@ -235,6 +276,11 @@ impl fmt::Display for MacText {
         let [a, b, c, d, e, g] = self.0;
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
+}
+
+/// The destination of a default route in the family of its gateway.
+fn everywhere(gateway: IpAddr) -> IpNet {
+    IpNet::new_assert(gateway, 0).trunc()
 }
 
 /// The prefix of an address that the client takes for its own network.

@@ -39,6 +39,53 @@ pub(crate) fn write(directory: &Path, nodes: &[String], ipv6: bool) -> io::Resul
     Ok(())
 }
 
+/// The same of IPv4, announced by BGP from every node to the router.
+pub(crate) fn write_routed(directory: &Path, nodes: &[String]) -> io::Result<()> {
+    write(directory, nodes, false)?;
+    fs::write(directory.join("pool.yaml"), pool_routed())
+}
+
+fn pool_routed() -> String {
+    format!(
+        "\
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata:
+  namespace: metallb-system
+  name: lab
+spec:
+  addresses:
+  - {}
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPAdvertisement
+metadata:
+  namespace: metallb-system
+  name: lab
+spec:
+  ipAddressPools:
+  - lab
+---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata:
+  namespace: metallb-system
+  name: router
+spec:
+  myASN: {}
+  peerASN: {}
+  peerAddress: {}
+  holdTime: {}s
+  keepaliveTime: 1s
+",
+        plan::POOL_ROUTED,
+        plan::NODE_AS,
+        plan::ROUTER_AS,
+        plan::ROUTER,
+        plan::HOLD_TIME
+    )
+}
+
 /// The advertisement prefers the nodes in their order, so that both addresses of a Service are at one node and move
 /// together: one failure shows both families.
 fn pool(nodes: &[String], ipv6: bool) -> String {

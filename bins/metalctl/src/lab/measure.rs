@@ -42,7 +42,7 @@ pub(crate) fn tally(probes: &[Probe], failure: Duration) -> Tally {
 }
 
 /// The smallest value that at least `percent` of the values do not exceed (nearest rank); zero of none.
-pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile<T: Copy + Default>(sorted: &[T], percent: usize) -> T {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }

@@ -4,9 +4,12 @@
 //! the Pods, watches the wire as a client sees it, and breaks things.
 
 mod bench;
+mod bgp;
 mod console;
 mod daemons;
+mod deed;
 mod failure;
+mod ground;
 mod http;
 mod interrupt;
 mod lan;
@@ -30,9 +33,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use self::{
-    console::{Console, Mark},
     daemons::{Places, Programs, Starter},
     failure::{Failure, Outcome},
+    ground::Ground,
     interrupt::Interrupt,
     lan::Lan,
     manifests::Manifests,
@@ -68,19 +71,14 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
     if let Some(Bench::Arp) = arguments.bench {
         return bench::run(arguments);
     }
-    let programs = Programs::find(arguments.bin_dir.as_deref())?;
+    if let Some(router) = arguments.bgp {
+        return bgp::run(arguments, router);
+    }
     if let Some(directory) = arguments.manifests.as_deref().filter(|directory| !directory.is_dir()) {
         let text = format!("-f {}: there is no such directory", directory.display());
         return Err(Stop::Refused(text).into());
     }
-    let isolation = metal_net::isolate().map_err(|error| Stop::Refused(error.to_string()))?;
-    let interrupt = Interrupt::watch().context("cannot catch signals")?;
-    let console = Arc::new(Console::new(arguments.output == Output::Json, arguments.verbose));
-    let left = scratch::sweep();
-    if left > 0 {
-        console.step("clean", format_args!("removed what {} left behind", count(left, "crashed lab")));
-    }
-    let scratch = Scratch::create().context("cannot make a directory for the lab")?;
+    let Ground { programs, isolation, interrupt, console, scratch } = Ground::prepare(arguments)?;
     let ipv6 = !arguments.ipv4_only && lan::has_ipv6();
     let (names, places) = prepare(arguments, &scratch, ipv6)?;
     console.lines(format_args!("{}\n", picture::draw(&names, ipv6)));
@@ -92,17 +90,19 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<bool> {
     let starter = Starter { programs, places, console: Arc::clone(&console) };
     let outcome = build(&names, ipv6, &starter, &interrupt)
         .and_then(|rig| tell(rig, arguments, &mut report, isolation.is_user_namespace()));
-    if let Err(error) = &outcome
-        && !matches!(error.downcast_ref(), Some(Stop::Interrupted))
-    {
-        console.marked(Mark::Bad, "failed", format_args!("{error:#}"));
+    if let Err(error) = &outcome {
+        console.failure(error);
     }
     if arguments.output == Output::Json && !report.printed {
         print(&report)?;
     }
+    conclude(outcome, report.is_success())
+}
+
+/// Whether all came out well; an error that has been told is none any more.
+fn conclude(outcome: Result<()>, success: bool) -> Result<bool> {
     match outcome {
-        Ok(()) => Ok(report.is_success()),
-        // It has been told.
+        Ok(()) => Ok(success),
         Err(error) if error.downcast_ref::<Stop>().is_none() => Ok(false),
         Err(error) => Err(error),
     }
@@ -162,7 +162,7 @@ fn tell(mut rig: Rig, arguments: &LabArgs, report: &mut Report, user_namespace: 
                 report.http.extend(rig.fetch_all()?.into_iter().filter(|fetch| fetch.status != Some(200)));
             }
             if number < arguments.runs || arguments.keep {
-                failure.repair(&mut rig, node)?;
+                rig.mend(arguments.fail, node)?;
             }
         }
     }

@@ -10,6 +10,20 @@ pub(crate) const PREFIX_V6: u8 = 64;
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 42, 100);
 /// The client by IPv6.
 pub(crate) const CLIENT_V6: Ipv6Addr = v6(0x100);
+/// The router, where there is one between the LAN and the client.
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 42, 1);
+/// The router on the client's side.
+pub(crate) const ROUTER_OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 168, 41, 1);
+/// The client behind the router.
+pub(crate) const CLIENT_OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 168, 41, 100);
+/// The addresses that Services get where a router routes them.
+pub(crate) const POOL_ROUTED: &str = "198.51.100.1-198.51.100.50";
+/// The AS of the nodes.
+pub(crate) const NODE_AS: u32 = 64_512;
+/// The AS of the router.
+pub(crate) const ROUTER_AS: u32 = 64_513;
+/// The hold time of BGP sessions in seconds: the shortest that there is.
+pub(crate) const HOLD_TIME: u16 = 3;
 /// The addresses that Services get.
 pub(crate) const POOL: &str = "192.168.42.200-192.168.42.250";
 /// The same of IPv6.

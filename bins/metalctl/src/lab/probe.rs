@@ -121,7 +121,9 @@ impl Prober {
 }
 
 impl Running {
-    fn start(
+    /// Sends one probe each millisecond, of times counted from `origin`, and collects what is received; `receive` waits
+    /// for a moment at most.
+    pub(crate) fn start(
         origin: Instant,
         send: impl Fn(u32) + Send + 'static,
         receive: impl Fn() -> Option<Answer> + Send + 'static,
@@ -158,7 +160,8 @@ impl Running {
         answers.iter().rev().take(count).copied().collect()
     }
 
-    fn finish(self) -> Series {
+    /// Stops sending, waits for the last answers, and returns all.
+    pub(crate) fn finish(self) -> Series {
         let Self { stop, end, answers, sender, receiver, .. } = self;
         stop.store(true, Ordering::Relaxed);
         let sent = sender.join().unwrap_or_default();

@@ -217,7 +217,7 @@ impl Report {
 }
 
 /// A duration in milliseconds with three digits.
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

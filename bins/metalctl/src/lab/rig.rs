@@ -309,8 +309,11 @@ impl Rig {
         let console = self.console();
         console.step("keep", "everything stays up until Ctrl-C; to enter a namespace:");
         let nodes = self.lan.nodes.iter().map(|node| (node.name.as_str(), &node.station));
-        for (name, station) in
-            [("client", &self.lan.client), ("switch", &self.lan.switch)].into_iter().chain(nodes)
+        let router = self.lan.router.as_ref().map(|router| ("router", router));
+        for (name, station) in [("client", &self.lan.client), ("switch", &self.lan.switch)]
+            .into_iter()
+            .chain(router)
+            .chain(nodes)
         {
             let user = match user_namespace {
                 true => format!(" --user --preserve-credentials --target {}", std::process::id()),

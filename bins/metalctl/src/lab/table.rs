@@ -1,6 +1,6 @@
 //! The result of all runs as a table.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{fmt::Write as _, net::IpAddr, ops::RangeInclusive};
 
 use owo_colors::OwoColorize;
 
@@ -22,25 +22,7 @@ pub(crate) fn draw(report: &Report) -> String {
     let good: Vec<bool> = good.collect();
     let runs = (1..).zip(&report.runs).flat_map(|(number, run)| rows(number, run));
     let rows: Vec<[String; COLUMNS]> = std::iter::once(head.map(str::to_owned)).chain(runs).collect();
-    let widths: Vec<usize> = (0..COLUMNS)
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default())
-        .collect();
-    for (number, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // Words to the left, numbers to the right.
-            let _infallible = match column {
-                1..=4 => write!(line, "  {cell:<width$}"),
-                _ => write!(line, "  {cell:>width$}"),
-            };
-        }
-        let line = match number.checked_sub(1).map(|row| good[row]) {
-            None => line.bold().to_string(),
-            Some(true) => line,
-            Some(false) => line.red().to_string(),
-        };
-        let _infallible = writeln!(text, "{line}");
-    }
+    text.push_str(&grid(&rows, 1..=4, &good));
     if let Some(summary) = report.summary {
         let runs = count(report.runs.len(), "run");
         let numbers = format!(
@@ -51,6 +33,35 @@ pub(crate) fn draw(report: &Report) -> String {
             write!(text, "\n  longest gap of {runs}, the worst of its probes:   {}", numbers.bold());
     }
     format!("\n{text}\n")
+}
+
+/// Lines up the cells of a head and of rows below it, of which those that are not good are red. The columns in `words`
+/// begin at the left, all others end at the right.
+pub(crate) fn grid<const COLUMNS: usize>(
+    rows: &[[String; COLUMNS]],
+    words: RangeInclusive<usize>,
+    good: &[bool],
+) -> String {
+    let mut text = String::new();
+    let widths: Vec<usize> = (0..COLUMNS)
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default())
+        .collect();
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _infallible = match words.contains(&column) {
+                true => write!(line, "  {cell:<width$}"),
+                false => write!(line, "  {cell:>width$}"),
+            };
+        }
+        let line = match number.checked_sub(1).map(|row| good[row]) {
+            None => line.bold().to_string(),
+            Some(true) => line,
+            Some(false) => line.red().to_string(),
+        };
+        let _infallible = writeln!(text, "{line}");
+    }
+    text
 }
 
 const COLUMNS: usize = 12;

@@ -11,9 +11,9 @@ mod site;
 mod stolen;
 mod table;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use metal_net::{FastPath, Namespace};
 
 use self::{
@@ -23,21 +23,16 @@ use self::{
     stolen::Processors,
 };
 use super::{
-    Programs, Scratch, Stop,
+    Stop,
     console::{Console, Mark},
+    ground::Ground,
     interrupt::Interrupt,
-    scratch,
 };
 use crate::args::{LabArgs, Output};
 
 /// Runs it and says whether all was measured and every goal was reached.
 pub(super) fn run(arguments: &LabArgs) -> Result<bool> {
-    let programs = Programs::find(arguments.bin_dir.as_deref())?;
-    metal_net::isolate().map_err(|error| Stop::Refused(error.to_string()))?;
-    let interrupt = Interrupt::watch().context("cannot catch signals")?;
-    let console = Arc::new(Console::new(arguments.output == Output::Json, arguments.verbose));
-    scratch::sweep();
-    let scratch = Scratch::create().context("cannot make a directory for the lab")?;
+    let Ground { programs, isolation: _isolation, interrupt, console, scratch } = Ground::prepare(arguments)?;
     let mut report = Report::new(arguments.rounds, arguments.requests, arguments.addresses);
 
     let fast_path = Namespace::new()?.within(FastPath::probe)?;
