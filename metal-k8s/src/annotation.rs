@@ -8,6 +8,8 @@ pub(crate) const ALLOCATED_FROM: &str = "metallb.io/ip-allocated-from-pool";
 pub(crate) const POOL_LABELS: &str = "metallb.io/pool-labels";
 /// What happens to a Service whose address its pool does not have any more.
 pub(crate) const REASSIGN_POLICY: &str = "metallb.io/reassignPolicy";
+/// The communities that the addresses of a Service are to be announced with, separated by commas.
+pub(crate) const BGP_COMMUNITIES: &str = "metallb.io/bgp-communities";
 
 const CURRENT: &str = "metallb.io/";
 const LEGACY: &str = "metallb.universe.tf/";

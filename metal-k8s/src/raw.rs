@@ -93,6 +93,8 @@ pub(crate) struct ServiceSpec {
     pub(crate) cluster_ip: Option<String>,
     #[serde(rename = "clusterIPs", default, deserialize_with = "or_default")]
     pub(crate) cluster_ips: Vec<String>,
+    #[serde(rename = "externalIPs", default, deserialize_with = "or_default")]
+    pub(crate) external_ips: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) ip_families: Vec<String>,
     pub(crate) ip_family_policy: Option<String>,

@@ -71,7 +71,10 @@ pub(crate) fn service(raw: raw::Service, options: &Options) -> Service {
         ..Service::default()
     };
     if options.role != Role::Controller {
-        return Service { labels: metadata.labels.unwrap_or_default(), ..announced };
+        let external_ips = external_ips(&spec);
+        let communities = communities(annotations);
+        let labels = metadata.labels.unwrap_or_default();
+        return Service { external_ips, communities, labels, ..announced };
     }
     let family_policy = family_policy(spec.ip_family_policy.as_deref());
     Service {
@@ -97,6 +100,27 @@ pub(crate) fn service(raw: raw::Service, options: &Options) -> Service {
 /// The IP entries of a Service's status. Host names are somebody else's.
 fn assigned(status: &raw::ServiceStatus) -> Vec<IpAddr> {
     status.load_balancer.ingress.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok()).collect()
+}
+
+/// The external IPs that traffic is forwarded for: a Service without a cluster IP has none, whatever it says.
+fn external_ips(spec: &raw::ServiceSpec) -> Vec<IpAddr> {
+    let is_headless = spec.cluster_ip.as_deref() == Some("None");
+    if is_headless || spec.type_.as_deref() == Some("ExternalName") {
+        return Vec::new();
+    }
+    spec.external_ips.iter().filter_map(|ip| ip.parse().ok()).collect()
+}
+
+/// The communities that a Service asks for, each once.
+fn communities(annotations: Option<&BTreeMap<String, String>>) -> Vec<String> {
+    let text = annotations.and_then(|all| all.get(annotation::BGP_COMMUNITIES)).map_or("", String::as_str);
+    let mut communities: Vec<String> = Vec::new();
+    for community in text.split(',').map(str::trim).filter(|community| !community.is_empty()) {
+        if !communities.iter().any(|there| there == community) {
+            communities.push(community.into());
+        }
+    }
+    communities
 }
 
 /// The pools that a Service's addresses came from.

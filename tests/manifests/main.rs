@@ -158,7 +158,7 @@ fn passwords_of_peers_are_nowhere_but_in_their_manifests() {
     controller.says("BGPPeer metallb-system/bad refused: spec.passwordSecret");
     // What looks like YAML's own signs is read as such, and said without quoting it.
     lab.write("secret.yaml", &secret("*hunter2"));
-    controller.says("this Secret cannot be read");
+    controller.says("cannot be read; it has a Secret");
     controller.never_said("hunter2");
     for file in lab.written().keys() {
         let text = fs::read_to_string(file).unwrap_or_default();

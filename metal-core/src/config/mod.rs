@@ -76,6 +76,7 @@ pub struct Configuration {
     changed_reservations: BTreeSet<ObjectRef>,
     changed_peers: BTreeSet<PeerName>,
     advertised_by_bgp: BTreeSet<PoolName>,
+    bgp_wishes: bool,
 }
 
 /// What has changed since the last look.
@@ -94,6 +95,9 @@ pub struct Changes {
     pub peers: BTreeSet<PeerName>,
     /// Pools whose advertisements by BGP came, changed or went.
     pub advertised_by_bgp: BTreeSet<PoolName>,
+    /// Something else may come of what Services ask of BGP themselves: of external IPs, and of communities that they
+    /// name. Each Service that has such is to be decided upon anew.
+    pub bgp_wishes: bool,
 }
 
 /// A pool of an object: an `IPAddressPool` has one, a ConfigMap any number.
@@ -186,6 +190,7 @@ impl Configuration {
             reservations: mem::take(&mut self.changed_reservations),
             peers: mem::take(&mut self.changed_peers),
             advertised_by_bgp: mem::take(&mut self.advertised_by_bgp),
+            bgp_wishes: mem::take(&mut self.bgp_wishes),
         }
     }
 
@@ -316,6 +321,7 @@ impl Configuration {
         self.touched.append(&mut settled.told);
         self.changed_peers.append(&mut settled.peers);
         self.advertised_by_bgp.append(&mut settled.advertised);
+        self.bgp_wishes |= settled.wishes;
     }
 
     /// Puts a pool in force if it can be; says whether something else lost its place thereby.

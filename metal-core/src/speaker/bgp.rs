@@ -2,33 +2,33 @@
 //!
 //! There is no election: every node that may announce an address does, and routers spread the traffic.
 
+mod peers;
 mod router_id;
 mod session;
 mod table;
+mod wishes;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::{cmp::Reverse, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
+pub use peers::{Peers, peers};
 pub use router_id::router_id;
-pub use session::{Obstacle, Session, Standing, Target};
+pub use session::{Obstacle, Session, Standing, Target, Waiting};
 pub use table::{RouteKey, Table, Upsert};
+pub use wishes::MAX_COMMUNITIES;
 
 use super::{Serving, l2::EXCLUDE_LABEL};
 use crate::{
     config::{
         Snapshot,
-        bgp::{Advertisement, Attributes, Peer, Source},
+        bgp::{Advertisement, Attributes, Source},
     },
     name::{NodeName, PeerName},
     view::{Family, Gateway, Node, Scope, Service, TrafficPolicy},
 };
+use wishes::Wishes;
 
 /// The node that decides.
 #[derive(Clone, Copy, Debug)]
@@ -187,55 +187,55 @@ pub fn concerns(service: &Service) -> bool {
 #[must_use]
 pub fn decide(snapshot: &Snapshot, service: &Service, serving: Option<&Serving>, here: Here<'_>) -> Decision {
     let mut decision = Decision::default();
-    if !concerns(service) || service.scope != Scope::Ours {
+    if !concerns(service) {
         return decision;
     }
-    for (index, address) in service.assigned.iter().enumerate() {
-        let advertisements = advertisements(snapshot, service, index, *address);
+    let mut wishes = Wishes::of(snapshot, service);
+    for (address, advertisements) in addresses(snapshot, service) {
         match applying(&advertisements, service, serving, here) {
             Ok(applying) => {
-                decision.conflicts.extend(conflicts(*address, &applying));
-                decision
-                    .announcements
-                    .extend(applying.into_iter().map(|entry| announcement(*address, entry)));
+                decision.conflicts.extend(conflicts(address, &applying));
+                let announcements = applying.into_iter().map(|entry| {
+                    let mut announcement = announcement(address, entry);
+                    announcement.attributes.communities.extend(wishes.grant(entry));
+                    announcement
+                });
+                decision.announcements.extend(announcements);
             }
-            Err(reason) => decision.silent.push((*address, reason)),
+            Err(reason) => decision.silent.push((address, reason)),
         }
     }
+    decision.refused = wishes.refused();
     decision
 }
 
-/// The peers of a node, by name, and those that do not count there: of several for the same router, port and VRF the
-/// oldest one counts, then the one whose name comes first.
-#[must_use]
-pub fn peers<'a>(snapshot: &'a Snapshot, here: Here<'_>) -> Peers<'a> {
-    let unknown = Node::default();
-    let labels = &here.node.unwrap_or(&unknown).labels;
-    let mut selected: Vec<_> = snapshot.bgp().peers().filter(|peer| peer.admits_node(labels)).collect();
-    selected.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));
-    let mut by_identity = BTreeMap::new();
-    let mut peers = Peers::default();
-    for peer in selected {
-        match by_identity.get(&peer.identity()) {
-            None => {
-                by_identity.insert(peer.identity(), &peer.name);
-                peers.active.insert(peer.name.clone(), peer.clone());
+/// The addresses of a Service, each once, with the advertisements that are about them. An external IP that none is
+/// about is nobody's business here.
+fn addresses<'a>(snapshot: &'a Snapshot, service: &'a Service) -> Vec<(IpAddr, Vec<&'a Advertisement>)> {
+    let of_external = |address| snapshot.bgp().advertisements_of_external(address).map(AsRef::as_ref);
+    let mut addresses = Vec::new();
+    if service.scope == Scope::Ours {
+        for (index, address) in service.assigned.iter().enumerate() {
+            let mut entries = advertisements(snapshot, service, index, *address);
+            if service.external_ips.contains(address) {
+                let others = of_external(*address);
+                let others: Vec<_> =
+                    others.filter(|other| entries.iter().all(|entry| entry.source != other.source)).collect();
+                entries.extend(others);
             }
-            Some(holder) => drop(peers.duplicates.insert(peer.name.clone(), *holder)),
+            addresses.push((*address, entries));
         }
     }
-    peers
-}
-
-/// The peers of a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peers<'a> {
-    /// Those to speak with.
-    pub active: BTreeMap<PeerName, Arc<Peer>>,
-    /// Those that do not count, each with the one that does.
-    pub duplicates: BTreeMap<PeerName, &'a PeerName>,
-    /// Those whose router is to be found by what the node says, and is not: why, in words.
-    pub unresolved: BTreeMap<PeerName, String>,
+    for address in &service.external_ips {
+        if addresses.iter().any(|(there, _)| there == address) {
+            continue;
+        }
+        let entries: Vec<_> = of_external(*address).collect();
+        if !entries.is_empty() {
+            addresses.push((*address, entries));
+        }
+    }
+    addresses
 }
 
 /// The advertisements of the pool that an address lies in, or came from.

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeSet, format, vec::Vec};
 use core::net::IpAddr;
 
-use super::{Carried, Input, Output, Phase, Reason, Speaker, takes_part};
+use super::{Carried, Input, Output, Phase, Reason, Speaker, bgp, takes_part};
 use crate::{
     config::{Object, ObjectRef},
     machine::Machine,
@@ -66,7 +66,7 @@ impl Speaker {
     }
 
     fn set_service(&mut self, key: ObjectKey, service: Option<Service>) {
-        let service = service.filter(|service| service.scope == Scope::Ours);
+        let service = service.filter(bgp::concerns);
         let before = match &service {
             Some(service) => self.services.insert(key.clone(), service.clone()),
             None => self.services.remove(&key),
@@ -75,7 +75,8 @@ impl Speaker {
             return;
         }
         let addresses = |service: &Option<Service>| -> BTreeSet<IpAddr> {
-            service.iter().flat_map(|service| &service.assigned).copied().collect()
+            let ours = service.iter().filter(|service| service.scope == Scope::Ours);
+            ours.flat_map(|service| &service.assigned).copied().collect()
         };
         let (before, after) = (addresses(&before), addresses(&service));
         for address in before.difference(&after) {
@@ -140,6 +141,9 @@ impl Speaker {
         self.dirty.receive = true;
         if !changes.peers.is_empty() {
             self.dirty.routing.peers();
+        }
+        if changes.bgp_wishes {
+            self.all_routes_dirty();
         }
         let touched = |pool| changes.pools.contains(pool) || changes.advertised.contains(pool);
         let snapshot = self.config.snapshot();

@@ -7,7 +7,7 @@ use super::{Output, Reason, Speaker, Status};
 use crate::{
     event::{Event, Severity},
     name::ObjectKey,
-    view::LinkIndex,
+    view::{LinkIndex, Scope},
 };
 
 impl Speaker {
@@ -67,7 +67,7 @@ impl Speaker {
     }
 
     fn status(&self, key: &ObjectKey) -> Option<Status> {
-        let service = self.services.get(key)?;
+        let service = self.services.get(key).filter(|service| service.scope == Scope::Ours)?;
         let links = |address: IpAddr| {
             let owns = move |link: &LinkIndex| {
                 let place = (*link, address);

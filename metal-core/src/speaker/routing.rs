@@ -11,7 +11,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     BgpStatus, Output, Phase, Speaker,
-    bgp::{self, Here, Obstacle, Session, Standing, Table, Target},
+    bgp::{self, Here, Obstacle, Session, Standing, Table, Target, Waiting},
 };
 use crate::{
     config::bgp::{Password, Peer, Router, Secret},
@@ -33,6 +33,8 @@ pub(super) struct Routing {
     statuses: BTreeMap<ObjectKey, BgpStatus>,
     /// What is not announced here, as it was told.
     silent: BTreeMap<ObjectKey, Vec<(IpAddr, bgp::Reason)>>,
+    /// Communities that Services do not get, as it was told.
+    refused: BTreeMap<ObjectKey, Vec<bgp::RefusedCommunity>>,
     /// What local preferences do not agree, as it was told.
     conflicts: BTreeMap<ObjectKey, Vec<bgp::Conflict>>,
     /// Peers have been told that there is no more.
@@ -121,7 +123,12 @@ impl Speaker {
             }
             let standing = match self.session(peer) {
                 Ok(session) => Standing::Session(session.into()),
-                Err(obstacle) => Standing::Waits(peer.clone(), obstacle),
+                Err(obstacle) => Standing::Waits(Waiting {
+                    router: format!("{}", peer.router),
+                    port: peer.port,
+                    vrf: peer.vrf.clone(),
+                    obstacle,
+                }),
             };
             standings.insert(name.clone(), standing);
         }
@@ -130,7 +137,8 @@ impl Speaker {
         let unresolved = peers.unresolved.iter().map(|(name, why)| (name, Obstacle::Unresolved(why.clone())));
         for (name, obstacle) in duplicates.chain(unresolved) {
             let Some(peer) = self.config.snapshot().bgp().peer(name) else { continue };
-            standings.insert(name.clone(), Standing::Waits(peer.clone(), obstacle));
+            let (router, port, vrf) = (format!("{}", peer.router), peer.port, peer.vrf.clone());
+            standings.insert(name.clone(), Standing::Waits(Waiting { router, port, vrf, obstacle }));
         }
         let upserts = self.routing.table.set_peers(standings);
         if upserts.is_empty() && wanted == self.routing.wanted {
@@ -193,6 +201,7 @@ impl Speaker {
         self.outputs.extend(upserts.into_iter().map(Output::Bgp));
         self.report_silence(key, decision.silent);
         self.report_conflicts(key, decision.conflicts);
+        self.report_refused(key, decision.refused);
         self.report_routes(key);
     }
 
@@ -235,6 +244,15 @@ impl Speaker {
                  the higher one of {heeded} is announced"
             );
             self.warn_of(key, "LocalPreferenceConflict", message);
+        }
+    }
+
+    fn report_refused(&mut self, key: &ObjectKey, refused: Vec<bgp::RefusedCommunity>) {
+        let before = replace(&mut self.routing.refused, key, refused.clone());
+        for refusal in refused.into_iter().filter(|refusal| !before.contains(refusal)) {
+            let bgp::RefusedCommunity { community, reason } = refusal;
+            let message = format!("announced without the community {community}: {reason}");
+            self.warn_of(key, "CommunityRefused", message);
         }
     }
 

@@ -23,6 +23,10 @@ use super::AcceptedStatus;
     printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.allowedServiceCommunities) || self.allowedServiceCommunities.size() == 0 || ((!has(self.aggregationLength) || self.aggregationLength == 32) && (!has(self.aggregationLengthV6) || self.aggregationLengthV6 == 128))",
+    "message": "allowedServiceCommunities is about single Services: not with prefixes that others share",
+}]))]
 pub struct BGPAdvertisementSpec {
     /// The length of the prefixes that are announced for IPv4 addresses. None may reach beyond the pool.
     #[serde(default = "full_v4", skip_serializing_if = "Option::is_none")]
@@ -71,6 +75,14 @@ pub struct BGPAdvertisementSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Withdraw", "Keep"]))]
     pub without_endpoints: Option<String>,
+    /// Prefixes and ranges whose addresses are announced as well where a Service, of whatever type, has them in
+    /// spec.externalIPs. Whoever may write Services may take any of these addresses.
+    #[serde(default, rename = "externalIPs", skip_serializing_if = "Option::is_none")]
+    pub external_ips: Option<Vec<String>>,
+    /// The communities that a Service may ask for by its annotation metallb.io/bgp-communities: values, names, and all
+    /// that begin alike, such as 64512:*. Not with prefixes that are shorter than an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_service_communities: Option<Vec<String>>,
 }
 
 /// A next hop for each family.

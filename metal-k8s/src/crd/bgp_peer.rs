@@ -26,6 +26,16 @@ use super::AcceptedStatus;
     printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "!has(self.peerAddressFrom) || !has(self.peerAddress) || self.peerAddress == ''",
+        "message": "peerAddress and peerAddressFrom exclude each other",
+    },
+    {
+        "rule": "!has(self.peerASNFrom) || ((!has(self.peerASN) || self.peerASN == 0) && (!has(self.dynamicASN) || self.dynamicASN == ''))",
+        "message": "peerASN, dynamicASN and peerASNFrom exclude each other",
+    },
+]))]
 pub struct BGPPeerSpec {
     /// Our AS number.
     #[serde(rename = "myASN")]
@@ -46,6 +56,12 @@ pub struct BGPPeerSpec {
     /// The address of the router. Either this or interface; both for a link-local address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_address: Option<String>,
+    /// Where the node says which router is its peer, in place of peerAddress: one object for all racks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_address_from: Option<AddressFromNode>,
+    /// Where the node says the AS number of its router, in place of peerASN.
+    #[serde(default, rename = "peerASNFrom", skip_serializing_if = "Option::is_none")]
+    pub peer_asn_from: Option<FromNode>,
     /// The interface that the router is on. Without peerAddress it is found there by its router advertisements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
@@ -105,6 +121,46 @@ pub struct BGPPeerSpec {
     pub ttl_security: bool,
 }
 
+/// What of a node says which router is its peer: exactly one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "[has(self.nodeLabel), has(self.nodeAnnotation), has(self.defaultGateway)].filter(x, x).size() == 1",
+    "message": "exactly one of nodeLabel, nodeAnnotation and defaultGateway is needed",
+}]))]
+pub struct AddressFromNode {
+    /// The label of this key has the address. An IPv6 address has dashes in place of colons there: 2001-db8--1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub node_label: Option<String>,
+    /// The annotation of this key has the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub node_annotation: Option<String>,
+    /// The router is the gateway of the node's default route of this family; with interface, the one there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["IPv4", "IPv6"]))]
+    pub default_gateway: Option<String>,
+}
+
+/// What of a node says a value: exactly one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.nodeLabel) != has(self.nodeAnnotation)",
+    "message": "exactly one of nodeLabel and nodeAnnotation is needed",
+}]))]
+pub struct FromNode {
+    /// The label of this key has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub node_label: Option<String>,
+    /// The annotation of this key has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub node_annotation: Option<String>,
+}
+
 /// A password. It is never printed, not even when it is no text and so cannot be read.
 #[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
@@ -145,22 +201,6 @@ pub struct SecretReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
-
-/// The fields of the spec in v1beta1, which is served as well.
-pub(super) const FIELDS_OF_V1BETA1: [&str; 12] = [
-    "myASN",
-    "peerASN",
-    "peerAddress",
-    "sourceAddress",
-    "peerPort",
-    "holdTime",
-    "keepaliveTime",
-    "routerID",
-    "nodeSelectors",
-    "password",
-    "bfdProfile",
-    "ebgpMultiHop",
-];
 
 const fn bgp_port() -> Option<i64> {
     Some(179)

@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use accepted::AcceptedStatus;
 pub use bfd_profile::{BFDProfile, BFDProfileSpec};
 pub use bgp_advertisement::{BGPAdvertisement, BGPAdvertisementSpec, NextHop};
-pub use bgp_peer::{BGPPeer, BGPPeerSpec, Password, SecretReference};
+pub use bgp_peer::{AddressFromNode, BGPPeer, BGPPeerSpec, FromNode, Password, SecretReference};
 pub use bgp_session_state::{BGPSessionState, BGPSessionStateSpec, BGPSessionStateStatus};
 pub use community::{Community, CommunityAlias, CommunitySpec};
 pub use configuration_state::{
@@ -101,8 +101,9 @@ fn without_required_spec(mut definition: Value) -> Value {
     definition
 }
 
-/// The definition of `BGPPeer` with its old version, which is served as well. What that has is the same in both, so that
-/// the API server itself turns one into the other.
+/// The definition of `BGPPeer` with its old version, which is served as well. The fields are the same in both, so that the
+/// API server itself turns one into the other. The new ones have to be among them: whoever applies anything to an object
+/// that was written in the old version has the API server read all of it by that schema.
 fn with_v1beta1(mut definition: Value) -> Value {
     let versions = definition["spec"]["versions"].as_array_mut().expect("a definition has versions");
     let mut old = versions[0].clone();
@@ -110,11 +111,8 @@ fn with_v1beta1(mut definition: Value) -> Value {
     old["storage"] = false.into();
     old["deprecated"] = true.into();
     old["deprecationWarning"] = "metallb.io/v1beta1 BGPPeer is deprecated: write metallb.io/v1beta2".into();
-    let spec = &mut old["schema"]["openAPIV3Schema"]["properties"]["spec"];
-    if let Some(fields) = spec["properties"].as_object_mut() {
-        fields.retain(|name, _| bgp_peer::FIELDS_OF_V1BETA1.contains(&name.as_str()));
-    }
-    spec["required"] = serde_json::json!(["myASN", "peerASN", "peerAddress"]);
+    old["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"] =
+        serde_json::json!(["myASN", "peerASN", "peerAddress"]);
     versions.insert(0, old);
     definition
 }
@@ -238,9 +236,13 @@ mod tests {
         assert_eq!(spec(0)["required"], serde_json::json!(["myASN", "peerASN", "peerAddress"]));
         assert_eq!(spec(1)["required"], serde_json::json!(["myASN"]));
         let fields = |index| spec(index)["properties"].as_object().unwrap();
-        assert_eq!(fields(0).len(), bgp_peer::FIELDS_OF_V1BETA1.len());
-        assert!(fields(0).iter().all(|(name, field)| fields(1)[name] == *field));
+        assert_eq!(fields(0), fields(1));
         assert_eq!(fields(1)["peerPort"]["default"], 179);
+        let rules = |index| spec(index)["x-kubernetes-validations"].as_array().map_or(0, Vec::len);
+        assert_eq!((rules(0), rules(1)), (2, 2));
+        let from = &fields(1)["peerAddressFrom"];
+        assert_eq!(from["x-kubernetes-validations"].as_array().map(Vec::len), Some(1));
+        assert_eq!(from["properties"]["defaultGateway"]["enum"], serde_json::json!(["IPv4", "IPv6"]));
         assert_eq!(fields(1)["dynamicASN"]["enum"], serde_json::json!(["internal", "external"]));
         assert_eq!(fields(1)["myASN"]["maximum"].as_f64(), Some(4_294_967_295.0));
     }

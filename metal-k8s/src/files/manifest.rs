@@ -229,7 +229,7 @@ impl Reader<'_> {
         let is_list = head.kind.as_deref().is_some_and(is_list);
         let read = match is_list.then(|| document.items()) {
             Some(Ok(items)) => return items.iter().for_each(|item| self.each(item, broken)),
-            Some(Err(fault)) => Err(self.unreadable(fault)),
+            Some(Err(fault)) => Err(self.unreadable(document, fault)),
             None => self.document(document),
         };
         if let Err(mut problem) = read {
@@ -241,22 +241,14 @@ impl Reader<'_> {
     }
 
     fn document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
-        self.plain_document(document).map_err(|problem| match document.is_secret() {
-            // What is wrong with it may be a part of the password.
-            true => Problem { message: "this Secret cannot be read".into(), ..problem },
-            false => problem,
-        })
-    }
-
-    fn plain_document(&mut self, document: &Document<'_>) -> Result<(), Problem> {
-        let head: Head = document.decode().map_err(|fault| self.unreadable(fault))?;
+        let head: Head = document.decode().map_err(|fault| self.unreadable(document, fault))?;
         let Some(kind) = head.kind.as_deref() else {
             let message = "not a Kubernetes object: it has no kind".into();
             return Err(self.problem(document.line, message));
         };
         let api_version = head.api_version.as_deref().unwrap_or_default();
         if is_list(kind) {
-            let items = document.items().map_err(|fault| self.unreadable(fault))?;
+            let items = document.items().map_err(|fault| self.unreadable(document, fault))?;
             return items.iter().try_for_each(|item| self.document(item));
         }
         let line = document.kind_line();
@@ -405,7 +397,7 @@ impl Reader<'_> {
     }
 
     fn decode<T: DeserializeOwned>(&self, document: &Document<'_>) -> Result<T, Problem> {
-        document.decode().map_err(|fault| self.unreadable(fault))
+        document.decode().map_err(|fault| self.unreadable(document, fault))
     }
 
     fn entry(&mut self, document: &Document<'_>, id: Id, value: Value) {
@@ -420,8 +412,15 @@ impl Reader<'_> {
         Problem { file: self.file.into(), line: Some(line), message }
     }
 
-    fn unreadable(&self, fault: Fault) -> Problem {
-        Problem { file: self.file.into(), line: fault.line, message: fault.reason }
+    fn unreadable(&self, document: &Document<'_>, fault: Fault) -> Problem {
+        // What is wrong with a Secret may be a part of the password.
+        let is_secret = document.is_secret();
+        let message = if is_secret {
+            "cannot be read; it has a Secret, so nothing of it is quoted".into()
+        } else {
+            fault.reason
+        };
+        Problem { file: self.file.into(), line: fault.line, message }
     }
 }
 

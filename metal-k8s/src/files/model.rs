@@ -186,7 +186,7 @@ impl Model {
         }
         let missing = self.wanted.iter().map(|name| Id::Secret(name.clone()));
         let missing: Vec<_> = missing.filter(|id| !objects.contains_key(id)).collect();
-        problems.extend(missing.iter().map(|id| no_secret(id)));
+        problems.extend(missing.iter().map(no_secret));
         let missing = missing.into_iter().map(|id| (id, NO_PASSWORD));
         let objects: Vec<_> = objects.into_values().filter(|(_, entry)| self.wants(&entry.id)).collect();
         problems.extend(objects.iter().filter_map(|(path, entry)| no_password(path, entry)));

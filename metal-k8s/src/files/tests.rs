@@ -375,7 +375,7 @@ async fn wanted_secrets_are_told_with_their_passwords_and_no_others() {
     // What cannot be read changes nothing, and is not quoted.
     rig.put("manifests/all.yaml", &secret("a", BASIC, "*hunter3"));
     let problem = rig.problem().await;
-    assert!(problem.contains("this Secret cannot be read") && !problem.contains("hunter"), "{problem}");
+    assert!(problem.contains("cannot be read; it has a Secret") && !problem.contains("hunter"), "{problem}");
     rig.put("manifests/all.yaml", &secret("a", BASIC, "''"));
     assert!(rig.problem().await.contains("its password is empty"));
     assert_eq!(rig.next().await, Change::Secret("a".into(), None));

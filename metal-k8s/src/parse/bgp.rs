@@ -2,7 +2,7 @@
 
 use metal_core::config::{
     Refusal, Spec,
-    bgp::{AdvertisementSpec, BfdProfileSpec, CommunitySpec, PeerSpec, Secret, SecretReference},
+    bgp::{AdvertisementSpec, BfdProfileSpec, CommunitySpec, FromNode, PeerSpec, Secret, SecretReference},
 };
 use serde_json::Value;
 
@@ -54,6 +54,16 @@ fn try_bgp_peer(spec: crd::BGPPeerSpec) -> Result<PeerSpec, Refusal> {
         dynamic_asn: spec.dynamic_asn,
         local_asn: spec.local_asn.map(|asn| number("spec.localASN", asn)).transpose()?,
         peer_address: spec.peer_address,
+        peer_address_from: spec.peer_address_from.map(|from| FromNode {
+            node_label: from.node_label,
+            node_annotation: from.node_annotation,
+            default_gateway: from.default_gateway,
+        }),
+        peer_asn_from: spec.peer_asn_from.map(|from| FromNode {
+            node_label: from.node_label,
+            node_annotation: from.node_annotation,
+            default_gateway: None,
+        }),
         interface: spec.interface,
         source_address: spec.source_address,
         peer_port: spec.peer_port,
@@ -96,6 +106,8 @@ fn try_bgp_advertisement(spec: crd::BGPAdvertisementSpec) -> Result<Advertisemen
         next_hop_v4: next_hop.ipv4,
         next_hop_v6: next_hop.ipv6,
         without_endpoints: spec.without_endpoints,
+        external_ips: spec.external_ips.unwrap_or_default(),
+        allowed_service_communities: spec.allowed_service_communities.unwrap_or_default(),
     })
 }
 
@@ -137,6 +149,8 @@ mod tests {
     fn a_peer_with_everything() {
         let spec = bgp_peer_value(json!({
             "myASN": 64512, "peerASN": 4_200_000_000_u32, "dynamicASN": "external", "localASN": 65000,
+            "peerAddressFrom": {"nodeLabel": "a", "nodeAnnotation": "b", "defaultGateway": "IPv4"},
+            "peerASNFrom": {"nodeLabel": "c", "nodeAnnotation": "d"},
             "peerAddress": "10.0.0.1", "interface": "eth0", "sourceAddress": "10.0.0.2", "peerPort": 1179,
             "holdTime": "90s", "keepaliveTime": "30s", "connectTime": "5s", "routerID": "192.0.2.1",
             "nodeSelectors": [{"matchLabels": {"rack": "1"}}], "password": "hunter2",
@@ -151,6 +165,16 @@ mod tests {
             dynamic_asn: Some("external".into()),
             local_asn: Some(65000),
             peer_address: Some("10.0.0.1".into()),
+            peer_address_from: Some(FromNode {
+                node_label: Some("a".into()),
+                node_annotation: Some("b".into()),
+                default_gateway: Some("IPv4".into()),
+            }),
+            peer_asn_from: Some(FromNode {
+                node_label: Some("c".into()),
+                node_annotation: Some("d".into()),
+                default_gateway: None,
+            }),
             interface: Some("eth0".into()),
             source_address: Some("10.0.0.2".into()),
             peer_port: Some(1179),
@@ -205,6 +229,7 @@ mod tests {
             "ipAddressPools": ["p"], "ipAddressPoolSelectors": [{}], "nodeSelectors": [{}], "peers": ["r"],
             "serviceSelectors": [{}], "med": 7, "asPathPrepend": 2,
             "nextHop": {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}, "withoutEndpoints": "Keep",
+            "externalIPs": ["203.0.113.0/24"], "allowedServiceCommunities": ["64512:*"],
         }));
         let everything = AdvertisementSpec {
             aggregation_length: Some(24),
@@ -221,6 +246,8 @@ mod tests {
             next_hop_v4: Some("192.0.2.1".into()),
             next_hop_v6: Some("2001:db8::1".into()),
             without_endpoints: Some("Keep".into()),
+            external_ips: vec!["203.0.113.0/24".into()],
+            allowed_service_communities: vec!["64512:*".into()],
         };
         assert_eq!(spec, Spec::BgpAdvertisement(Box::new(everything)));
     }

@@ -173,6 +173,40 @@ fn a_node_says_whether_its_network_is_unavailable() {
 }
 
 #[test]
+fn a_speaker_knows_more_of_its_own_node() {
+    let node = |own: &str| {
+        let object = json!({"metadata": {"name": "n1", "annotations": {"example.com/tor": "10.0.0.1"}},
+            "status": {"addresses": [{"type": "Hostname", "address": "n1"}, {"type": "ExternalIP", "address": "192.0.2.7"},
+                {"type": "InternalIP", "address": "10.0.0.7"}]}});
+        node(serde_json::from_value(object).unwrap(), &Role::Speaker { node: own.into(), pod: None })
+    };
+    let own = node("n1");
+    assert_eq!(own.annotations["example.com/tor"], "10.0.0.1");
+    let addresses: Vec<IpAddr> = vec!["10.0.0.7".parse().unwrap(), "192.0.2.7".parse().unwrap()];
+    assert_eq!(own.addresses, addresses);
+    assert_eq!(node("n2"), Node::default());
+}
+
+#[test]
+fn a_speaker_knows_what_a_service_asks_of_bgp() {
+    let seen = |spec: serde_json::Value| {
+        let object = json!({"metadata": {"name": "a", "annotations": {
+            "metallb.io/bgp-communities": "64512:1, blue,,64512:1"}}, "spec": spec});
+        let options = Options::new(Role::Speaker { node: "n1".into(), pod: None });
+        service(serde_json::from_value(object).unwrap(), &options)
+    };
+    let external = json!(["203.0.113.1", "?", "2001:db8::1"]);
+    let cluster_ip = seen(json!({"type": "ClusterIP", "clusterIP": "10.96.0.1", "externalIPs": external}));
+    let addresses: Vec<IpAddr> = vec!["203.0.113.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+    assert_eq!(cluster_ip.external_ips, addresses);
+    assert_eq!(cluster_ip.communities, ["64512:1", "blue"]);
+    let nowhere: Vec<IpAddr> = vec![];
+    assert_eq!(seen(json!({"clusterIP": "None", "externalIPs": external})).external_ips, nowhere);
+    assert_eq!(seen(json!({"type": "ExternalName", "externalIPs": external})).external_ips, nowhere);
+    assert_eq!(seen(json!({"externalIPs": null})).external_ips, nowhere);
+}
+
+#[test]
 fn the_network_of_nodes() {
     let object = json!({"metadata": {"name": "n1", "labels": {"zone": "a"}}, "status": {"addresses": [
         {"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": "192.0.2.7"},

@@ -1,10 +1,13 @@
 //! The resources of BGP as a real API server takes them, and what a speaker reads and writes of them.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use metal_core::name::ObjectKey;
-use metal_k8s::{Backend, Change, Changes, Options, Role, SessionState, Sink};
+use metal_k8s::{Backend, Change, Options, Role, SessionState, Sink};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::passwords::{await_role, secret};
 use crate::daemons::SPEAKER;
@@ -111,50 +114,65 @@ pub(super) fn resources_are_admitted_or_refused(world: &mut World) {
     }
 }
 
-/// Somebody with the rights of a speaker, who is on no node of the rack.
+/// A Secret that was told of, with its password.
+type Told = (String, Option<String>);
+
+/// Somebody with the rights of a speaker, who is on no node of the rack. Its tasks run on a thread of their own.
 struct Speaker {
-    runtime: tokio::runtime::Runtime,
-    changes: Changes,
     sink: Sink,
+    secrets: mpsc::Receiver<Told>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Speaker {
-    fn start(kubeconfig: &Path) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let (changes, sink) = runtime.block_on(async {
+    fn start(kubeconfig: PathBuf) -> Self {
+        let (secret, secrets) = mpsc::channel();
+        let (started, sink) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let run = async move {
             let options = Options::new(Role::Speaker { node: "nowhere".into(), pod: None });
-            let backend = Backend::cluster(options, Some(kubeconfig)).await.expect("a backend");
-            backend.start(None).expect("a source")
-        });
-        Self { runtime, changes, sink }
-    }
-
-    /// The next Secret that it is told of, with its password.
-    fn next_secret(&mut self) -> (String, Option<String>) {
-        let changes = &mut self.changes;
-        self.runtime.block_on(async {
-            let secret = async {
-                loop {
-                    match changes.recv().await.expect("an open source") {
-                        Change::Secret(name, value) => {
-                            return (name.to_string(), value.map(|value| value.expose().to_owned()));
-                        }
-                        _ => {}
+            let backend = Backend::cluster(options, Some(&kubeconfig)).await.expect("a backend");
+            let (mut changes, sink) = backend.start(None).expect("a source");
+            started.send(sink).expect("a test that waits");
+            let tell = async {
+                while let Some(change) = changes.recv().await {
+                    if let Change::Secret(name, value) = change {
+                        let told = (name.to_string(), value.map(|value| value.expose().to_owned()));
+                        secret.send(told).expect("a test that listens");
                     }
                 }
             };
-            tokio::time::timeout(SOON, secret).await.expect("a Secret in time")
-        })
+            tokio::select! {
+                () = tell => {}
+                _ = stopped => {}
+            }
+        };
+        let thread = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(run);
+        });
+        let sink = sink.recv_timeout(SOON).expect("a sink");
+        Self { sink, secrets, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The next Secret that it is told of.
+    fn next_secret(&self) -> Told {
+        self.secrets.recv_timeout(SOON).expect("a Secret in time")
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // A thread that panicked has said so.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 /// A password is there once the Role allows it, and follows the Secret; statuses are written and removed.
 pub(super) fn a_speaker_reads_secrets_and_writes_statuses(world: &mut World) {
-    let mut speaker = Speaker::start(&world.plane.kubeconfig(&SPEAKER));
+    let speaker = Speaker::start(world.plane.kubeconfig(&SPEAKER));
     world.client.apply(&secret("tor"));
     speaker.sink.want_secrets(["tor".into()].into());
     assert_eq!(speaker.next_secret(), ("tor".into(), None), "nobody has granted it yet");
@@ -206,7 +224,7 @@ pub(super) fn a_speaker_reads_secrets_and_writes_statuses(world: &mut World) {
          spec: {{}}\nstatus: {{bgpStatus: Established}}\n"
     ));
     drop(speaker);
-    let speaker = Speaker::start(&world.plane.kubeconfig(&SPEAKER));
+    let speaker = Speaker::start(world.plane.kubeconfig(&SPEAKER));
     await_gone(world, "ServiceBGPStatus");
     await_status(world, "BGPSessionState", &json!({"bgpStatus": "Established"}));
     speaker.sink.bgp_status(service.clone(), Some(vec!["tor-a".into()]));

@@ -12,7 +12,7 @@ use std::{
 use metal_bgp::peer::{Phase, Stop};
 use metal_bgp_io::{Event, Sessions, What};
 use metal_core::{
-    config::bgp::{ConnectionMode, Peer},
+    config::bgp::ConnectionMode,
     event::{self, Severity},
     name::PeerName,
     speaker::bgp::{Session, Standing, Target},
@@ -119,18 +119,17 @@ impl Peers {
             return;
         };
         let made = match standing {
-            Standing::Session(session) => neighbor(session, self.restarted),
-            Standing::Waits(_, obstacle) => Err(obstacle.to_string()),
+            Standing::Session(session) => neighbor(session, self.restarted).map(|made| (&session.peer, made)),
+            Standing::Waits(waiting) => Err(waiting.obstacle.to_string()),
         };
-        let peer = standing.peer();
         match made {
-            Ok(neighbor) => {
+            Ok((peer, neighbor)) => {
                 let is_new = self.known.get(&key).is_none_or(|known| known.graceful.is_none());
                 self.sessions.set_peer(&key, neighbor);
                 if let Some(trial) = standing.session().map(Trial::new) {
                     if is_new {
                         let phase = if peer.mode == ConnectionMode::Listen { "Active" } else { "Connect" };
-                        let state = PeerState::of(peer, phase, &trial.story.to_string());
+                        let state = PeerState::of(standing, phase, &trial.story.to_string());
                         self.tell(&key, name, state);
                     }
                     if let Some(known) = self.known.get_mut(&key) {
@@ -148,7 +147,7 @@ impl Peers {
             Err(why) => {
                 self.doors.forget(&key);
                 self.sessions.remove_peer(&key, Stop::Deconfigured);
-                self.tell(&key, name, PeerState::of(peer, "Idle", &why));
+                self.tell(&key, name, PeerState::of(standing, "Idle", &why));
                 if let Some(known) = self.known.get_mut(&key) {
                     known.graceful = None;
                     known.trial = None;
@@ -348,9 +347,15 @@ impl Peers {
 }
 
 impl PeerState {
-    fn of(peer: &Peer, phase: &'static str, message: &str) -> Self {
-        let (vrf, message) = (peer.vrf.clone(), message.to_owned());
-        Self { router: peer.router.to_string(), port: peer.port, vrf, phase, message }
+    fn of(standing: &Standing, phase: &'static str, message: &str) -> Self {
+        let (router, port, vrf) = match standing {
+            Standing::Session(session) => {
+                let peer = &session.peer;
+                (peer.router.to_string(), peer.port, &peer.vrf)
+            }
+            Standing::Waits(waiting) => (waiting.router.clone(), waiting.port, &waiting.vrf),
+        };
+        Self { router, port, vrf: vrf.clone(), phase, message: message.to_owned() }
     }
 }
 

@@ -11,7 +11,7 @@ use core::{
     str::FromStr,
 };
 
-use super::{AdvertisementSpec, Community, Source, source::Path};
+use super::{AdvertisementSpec, Community, CommunityError, CommunityPattern, Source, source::Path};
 use crate::{
     config::{
         Pool, Refusal,
@@ -46,6 +46,10 @@ pub struct Advertisement {
     pub attributes: Attributes,
     /// Addresses stay announced while no endpoint takes traffic.
     pub keeps_without_endpoints: bool,
+    /// Addresses that are announced as well where Services have them as external IPs.
+    pub external_ips: Vec<AddressRange>,
+    /// The communities that Services may have added to theirs.
+    pub allowed_service_communities: BTreeSet<CommunityPattern>,
 }
 
 /// What is said of a prefix.
@@ -107,6 +111,19 @@ impl Advertisement {
         self.peers.is_empty() || other.peers.is_empty() || !self.peers.is_disjoint(&other.peers)
     }
 
+    /// Whether it has `address` announced where Services have it as an external IP.
+    #[must_use]
+    pub fn has_external(&self, address: IpAddr) -> bool {
+        self.external_ips.iter().any(|range| range.contains(address))
+    }
+
+    /// Whether Services may have `community` added.
+    #[must_use]
+    pub fn allows(&self, community: Community) -> bool {
+        self.attributes.communities.contains(&community)
+            || self.allowed_service_communities.iter().any(|pattern| pattern.matches(community))
+    }
+
     /// Whether a pool has only addresses that may be announced by prefixes of these lengths: a prefix may not be
     /// shorter than the largest block of each entry of the pool.
     pub(super) fn fits(&self, pool: &Pool) -> Result<(), Refusal> {
@@ -165,8 +182,10 @@ impl Advertisement {
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     advertisement: Advertisement,
-    /// Names, and where they are written.
+    /// Names of communities, and where they are written.
     names: Vec<(String, String)>,
+    /// Names of communities that Services may have, likewise.
+    allowed_names: Vec<(String, String)>,
 }
 
 impl Draft {
@@ -174,16 +193,22 @@ impl Draft {
     pub(super) fn resolve(&self, aliases: &BTreeMap<&str, Community>) -> Result<Advertisement, Vec<Refusal>> {
         let mut advertisement = self.advertisement.clone();
         let mut refusals = Vec::new();
-        for (field, name) in &self.names {
-            match aliases.get(name.as_str()).copied().or_else(|| Community::well_known(name)) {
-                Some(community) => drop(advertisement.attributes.communities.insert(community)),
-                None => {
-                    let message = format!(
-                        "{name:?} is neither a community such as 64512:100 nor the name of one: define it in a Community"
-                    );
-                    refusals.push(refusal(field.clone(), message));
-                }
+        let mut value = |field: &str, name: &str| {
+            let value = aliases.get(name).copied().or_else(|| Community::well_known(name));
+            if value.is_none() {
+                let message = format!(
+                    "{name:?} is neither a community such as 64512:100 nor the name of one: define it in a Community"
+                );
+                refusals.push(refusal(field, message));
             }
+            value
+        };
+        for (field, name) in &self.names {
+            advertisement.attributes.communities.extend(value(field, name));
+        }
+        for (field, name) in &self.allowed_names {
+            let pattern = value(field, name).map(CommunityPattern::from);
+            advertisement.allowed_service_communities.extend(pattern);
         }
         if refusals.is_empty() { Ok(advertisement) } else { Err(refusals) }
     }
@@ -206,7 +231,22 @@ pub(super) fn judge(source: Source, spec: AdvertisementSpec, path: &Path) -> Res
     check::selectors(&path.of("ipAddressPoolSelectors"), &spec.pool_selectors, &mut refusals);
     check::selectors(&path.of("nodeSelectors"), &spec.node_selectors, &mut refusals);
     check::selectors(&path.of("serviceSelectors"), &spec.service_selectors, &mut refusals);
-    let (communities, names) = communities(&path.of("communities"), &spec.communities, &mut refusals);
+    let (communities, names) = self::communities(&path.of("communities"), &spec.communities, &mut refusals);
+    let field = path.of("allowedServiceCommunities");
+    check::duplicates(&field, &spec.allowed_service_communities, &mut refusals);
+    if !spec.allowed_service_communities.is_empty() && (aggregation_v4, aggregation_v6) != (32, 128) {
+        let message = "is about single Services, but their addresses are announced by prefixes that others share: remove \
+                       it, or the aggregation lengths";
+        refusals.push(refusal(field.clone(), message));
+    }
+    let (allowed_service_communities, allowed_names) =
+        self::communities(&field, &spec.allowed_service_communities, &mut refusals);
+    let external_ips = external(
+        &path.of("externalIPs"),
+        &spec.external_ips,
+        [aggregation_v4, aggregation_v6],
+        &mut refusals,
+    );
     let prepend = spec.as_path_prepend.unwrap_or(0);
     let prepend = u8::try_from(prepend).ok().filter(|times| *times <= MAX_PREPEND).unwrap_or_else(|| {
         let message = format!("{prepend} is not between 0 and {MAX_PREPEND}");
@@ -248,8 +288,10 @@ pub(super) fn judge(source: Source, spec: AdvertisementSpec, path: &Path) -> Res
             communities,
         },
         keeps_without_endpoints,
+        external_ips,
+        allowed_service_communities,
     };
-    Ok(Draft { advertisement, names })
+    Ok(Draft { advertisement, names, allowed_names })
 }
 
 fn length(field: &str, length: Option<i64>, least: i64, full: u8, refusals: &mut Vec<Refusal>) -> u8 {
@@ -261,11 +303,11 @@ fn length(field: &str, length: Option<i64>, least: i64, full: u8, refusals: &mut
 }
 
 /// The values, and the names with where they are written.
-fn communities(
+fn communities<C: FromStr<Err = CommunityError> + Ord>(
     field: &str,
     texts: &[String],
     refusals: &mut Vec<Refusal>,
-) -> (BTreeSet<Community>, Vec<(String, String)>) {
+) -> (BTreeSet<C>, Vec<(String, String)>) {
     let (mut values, mut names) = (BTreeSet::new(), Vec::new());
     for (index, text) in texts.iter().enumerate() {
         let field = format!("{field}[{index}]");
@@ -273,12 +315,42 @@ fn communities(
             names.push((field, text.clone()));
             continue;
         }
-        match Community::from_str(text) {
+        match C::from_str(text) {
             Ok(value) => drop(values.insert(value)),
             Err(error) => refusals.push(refusal(field, format!("{error}"))),
         }
     }
     (values, names)
+}
+
+/// The ranges; a prefix of these lengths may not reach beyond any of them.
+fn external(
+    field: &str,
+    texts: &[String],
+    [aggregation_v4, aggregation_v6]: [u8; 2],
+    refusals: &mut Vec<Refusal>,
+) -> Vec<AddressRange> {
+    check::duplicates(field, texts, refusals);
+    let mut ranges = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let message = match AddressRange::parse_lenient(text) {
+            Err(error) => format!("{error}"),
+            Ok(range) => {
+                let (length, name) = match range.family() {
+                    Family::V4 => (aggregation_v4, "aggregationLength"),
+                    Family::V6 => (aggregation_v6, "aggregationLengthV6"),
+                };
+                let least = shortest_prefix(&range);
+                if length >= least {
+                    ranges.push(range);
+                    continue;
+                }
+                format!("{name} {length} would announce more than {range}: write {least} or more there")
+            }
+        };
+        refusals.push(refusal(format!("{field}[{index}]"), message));
+    }
+    ranges
 }
 
 fn next_hop<A: FromStr + Into<IpAddr> + Copy>(

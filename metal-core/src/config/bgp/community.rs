@@ -28,6 +28,12 @@ pub struct CommunityError {
     text: String,
 }
 
+impl CommunityError {
+    pub(super) fn of(text: &str) -> Self {
+        Self { text: text.into() }
+    }
+}
+
 impl Community {
     /// The well-known community of this name (IANA's registry), such as `no-export`.
     #[must_use]
@@ -58,7 +64,7 @@ impl FromStr for Community {
             [high, low] => standard(high, low),
             _ => None,
         };
-        community.ok_or_else(|| CommunityError { text: text.into() })
+        community.ok_or_else(|| CommunityError::of(text))
     }
 }
 

@@ -11,6 +11,7 @@ mod advertisement;
 mod bfd;
 mod community;
 mod legacy;
+mod pattern;
 mod peer;
 mod snapshot;
 mod source;
@@ -29,10 +30,15 @@ use alloc::{
 pub use advertisement::{Advertisement, Attributes};
 pub use bfd::BfdProfile;
 pub use community::{Community, CommunityError};
-pub use peer::{ConnectionMode, Password, Peer, PeerAsn, Router};
+pub use pattern::CommunityPattern;
+pub use peer::{
+    AsnSource, ConnectionMode, NodeKey, Password, Peer, PeerAsn, PeerTemplate, Router, RouterSource,
+};
 pub use snapshot::Snapshot;
 pub use source::Source;
-pub use spec::{AdvertisementSpec, BfdProfileSpec, CommunitySpec, PeerSpec, Secret, SecretReference};
+pub use spec::{
+    AdvertisementSpec, BfdProfileSpec, CommunitySpec, FromNode, PeerSpec, Secret, SecretReference,
+};
 
 use crate::{
     config::{ObjectRef, Refusal, check::refusal, snapshot::Snapshot as Pools},
@@ -48,7 +54,7 @@ use stand::Stand;
 pub(super) struct Objects {
     communities: Stand<Aliases, Aliases>,
     profiles: Stand<BfdProfile, BfdProfile>,
-    peers: Stand<peer::Draft, Peer>,
+    peers: Stand<peer::Draft, PeerTemplate>,
     advertisements: Stand<advertisement::Draft, Advertisement>,
     /// What of objects in force has no effect, and why.
     remarks: BTreeMap<ObjectRef, Vec<Refusal>>,
@@ -64,6 +70,8 @@ pub(super) struct Settled {
     pub peers: BTreeSet<PeerName>,
     /// Pools whose advertisements came, changed or went.
     pub advertised: BTreeSet<PoolName>,
+    /// Something else may come of what Services say themselves.
+    pub wishes: bool,
 }
 
 impl Objects {
@@ -143,9 +151,12 @@ impl Objects {
         let peers = self.peers.in_force().map(|(_, peer)| peer.clone());
         let advertisements = self.advertisements.in_force();
         let advertisements = advertisements.map(|(source, entry)| (source.clone(), entry.clone()));
-        let (mut bgp, misfits) = Snapshot::new(peers, advertisements.collect(), snapshot);
+        let communities = self.communities.in_force().flat_map(|(_, aliases)| aliases.iter());
+        let communities = communities.map(|(name, value)| (name.into(), value)).collect();
+        let (mut bgp, misfits) = Snapshot::new(peers, advertisements.collect(), communities, snapshot);
         core::mem::swap(snapshot.bgp_mut(), &mut bgp);
         (settled.peers, settled.advertised) = snapshot.bgp().difference(&bgp);
+        settled.wishes = snapshot.bgp().grants_differ(&bgp);
 
         let mut remarks: BTreeMap<ObjectRef, Vec<Refusal>> = BTreeMap::new();
         for (object, remark) in misfits.into_iter().chain(unknown_peers(snapshot.bgp())) {

@@ -1,6 +1,7 @@
 //! Peers, valid by construction.
 
 mod judge;
+mod source;
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::{
@@ -9,6 +10,7 @@ use core::{
 };
 
 pub(super) use judge::judge;
+pub use source::{AsnSource, NodeKey, RouterSource};
 
 use super::{BfdProfile, Secret, Source, source::Path};
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
 
 /// A router to speak BGP with (`BGPPeer`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct Peer<R = Router, A = PeerAsn> {
     /// Its name, by which advertisements mean it. One of a ConfigMap is called after its address.
     pub name: PeerName,
     /// Where it was written.
@@ -35,9 +37,9 @@ pub struct Peer {
     /// Our AS number towards this peer, instead of `my_asn`.
     pub local_asn: Option<u32>,
     /// The AS number of the peer.
-    pub peer_asn: PeerAsn,
+    pub peer_asn: A,
     /// Where the router is.
-    pub router: Router,
+    pub router: R,
     /// The address to speak from.
     pub source_address: Option<IpAddr>,
     /// The TCP port of the router.
@@ -69,6 +71,9 @@ pub struct Peer {
     /// Only packets that no router has forwarded are taken (RFC 5082).
     pub ttl_security: bool,
 }
+
+/// A peer as it is written: which router that is, and of which AS, may be for each node to say.
+pub type PeerTemplate = Peer<RouterSource, AsnSource>;
 
 /// The AS number of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +118,50 @@ pub enum Password {
     FromSecret(String),
 }
 
-impl Peer {
+impl<R, A> Peer<R, A> {
     /// Whether nodes with these labels speak with it.
     #[must_use]
     pub fn admits_node(&self, labels: &Labels) -> bool {
         any_or_empty(&self.node_selectors, labels)
     }
 
+    /// What of a session there can be only one of on a node.
+    #[must_use]
+    pub fn identity(&self) -> (&R, u16, Option<&str>) {
+        (&self.router, self.port, self.vrf.as_deref())
+    }
+
+    /// The same peer with this router, which is of this AS.
+    #[must_use]
+    pub fn with<S, B>(&self, router: S, peer_asn: B) -> Peer<S, B> {
+        Peer {
+            name: self.name.clone(),
+            source: self.source.clone(),
+            created: self.created,
+            my_asn: self.my_asn,
+            local_asn: self.local_asn,
+            peer_asn,
+            router,
+            source_address: self.source_address,
+            port: self.port,
+            hold_time: self.hold_time,
+            keepalive_time: self.keepalive_time,
+            connect_time: self.connect_time,
+            router_id: self.router_id,
+            node_selectors: self.node_selectors.clone(),
+            password: self.password.clone(),
+            bfd: self.bfd.clone(),
+            graceful_restart: self.graceful_restart,
+            ebgp_multi_hop: self.ebgp_multi_hop,
+            vrf: self.vrf.clone(),
+            dual_stack: self.dual_stack,
+            mode: self.mode,
+            ttl_security: self.ttl_security,
+        }
+    }
+}
+
+impl Peer {
     /// Whether routes of `family` are announced to it: that of its address, both when it has none or asks for both.
     #[must_use]
     pub fn takes(&self, family: Family) -> bool {
@@ -130,13 +172,9 @@ impl Peer {
                 Router::Interface(_) => true,
             }
     }
+}
 
-    /// What of a session there can be only one of on a node.
-    #[must_use]
-    pub fn identity(&self) -> (&Router, u16, Option<&str>) {
-        (&self.router, self.port, self.vrf.as_deref())
-    }
-
+impl PeerTemplate {
     /// Whether another one, which is in force, is for the same router on nodes of this one. Selectors that differ may
     /// or may not select the same nodes: that shows on each node.
     pub(super) fn clash(&self, source: &Source, other: &Self) -> Option<Refusal> {
@@ -149,8 +187,7 @@ impl Peer {
                  or give them nodeSelectors that exclude each other"
             );
             let path = if self.source.is_part() { Path::legacy("peers") } else { Path::spec() };
-            let field = if matches!(self.router, Router::Interface(_)) { "interface" } else { "peerAddress" };
-            refusal(path.of(field), message)
+            refusal(path.of(self.router.field()), message)
         })
     }
 }
@@ -168,7 +205,7 @@ impl core::fmt::Display for Router {
 /// A peer that is valid by itself; whether its BFD profile is there remains to be seen.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
-    peer: Peer,
+    peer: PeerTemplate,
     bfd_profile: Option<String>,
     bfd_field: String,
 }
@@ -178,7 +215,7 @@ impl Draft {
     pub(super) fn resolve(
         &self,
         profile: impl Fn(&str) -> Option<Arc<BfdProfile>>,
-    ) -> Result<Peer, Vec<Refusal>> {
+    ) -> Result<PeerTemplate, Vec<Refusal>> {
         let mut peer = self.peer.clone();
         if let Some(name) = &self.bfd_profile {
             peer.bfd = profile(name);

@@ -2,11 +2,13 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    string::String,
     sync::Arc,
     vec::Vec,
 };
+use core::net::IpAddr;
 
-use super::{Advertisement, Peer, Source};
+use super::{Advertisement, Community, PeerTemplate, Source};
 use crate::{
     config::{ObjectRef, Pool, Refusal, snapshot::Snapshot as Pools},
     name::{PeerName, PoolName},
@@ -16,7 +18,8 @@ use crate::{
 /// Peers and advertisements in force.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    peers: BTreeMap<PeerName, Arc<Peer>>,
+    peers: BTreeMap<PeerName, Arc<PeerTemplate>>,
+    communities: BTreeMap<String, Community>,
     advertisements: Advertisements,
     by_pool: BTreeMap<PoolName, Advertisements>,
 }
@@ -26,12 +29,12 @@ type Advertisements = BTreeMap<Source, Arc<Advertisement>>;
 impl Snapshot {
     /// The peer of this name.
     #[must_use]
-    pub fn peer(&self, name: &PeerName) -> Option<&Arc<Peer>> {
+    pub fn peer(&self, name: &PeerName) -> Option<&Arc<PeerTemplate>> {
         self.peers.get(name)
     }
 
     /// All peers, by name.
-    pub fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+    pub fn peers(&self) -> impl Iterator<Item = &Arc<PeerTemplate>> {
         self.peers.values()
     }
 
@@ -46,6 +49,17 @@ impl Snapshot {
         pool: &PoolName,
     ) -> impl Iterator<Item = &'a Arc<Advertisement>> + use<'a> {
         self.by_pool.get(pool).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The advertisements that have an address announced where Services have it as an external IP.
+    pub fn advertisements_of_external(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Advertisement>> {
+        self.advertisements.values().filter(move |entry| entry.has_external(address))
+    }
+
+    /// The community of this name: one that is defined, or a well-known one.
+    #[must_use]
+    pub fn community(&self, name: &str) -> Option<Community> {
+        self.communities.get(name).copied().or_else(|| Community::well_known(name))
     }
 
     /// The advertisements of a pool that is gone: those that are about it by name, by its last known labels, or about
@@ -66,8 +80,9 @@ impl Snapshot {
 
     /// Applies advertisements to the pools in force. Also says what of them has no effect, and why.
     pub(super) fn new(
-        peers: impl Iterator<Item = Arc<Peer>>,
+        peers: impl Iterator<Item = Arc<PeerTemplate>>,
         advertisements: Advertisements,
+        communities: BTreeMap<String, Community>,
         pools: &Pools,
     ) -> (Self, Vec<(ObjectRef, Refusal)>) {
         let mut remarks = Vec::new();
@@ -101,12 +116,21 @@ impl Snapshot {
             }
         }
         let peers = peers.map(|peer| (peer.name.clone(), peer)).collect();
-        (Self { peers, advertisements, by_pool }, remarks)
+        (Self { peers, communities, advertisements, by_pool }, remarks)
     }
 
     /// The peers, and the pools whose advertisements, are not the same as before.
     pub(super) fn difference(&self, before: &Self) -> (BTreeSet<PeerName>, BTreeSet<PoolName>) {
         (differing(&self.peers, &before.peers), differing(&self.by_pool, &before.by_pool))
+    }
+
+    /// Whether something else may come of external IPs, or of communities that Services name.
+    pub(super) fn grants_differ(&self, before: &Self) -> bool {
+        let external = |snapshot: &Self| -> Vec<_> {
+            let advertisements = snapshot.advertisements.values();
+            advertisements.filter(|entry| !entry.external_ips.is_empty()).cloned().collect()
+        };
+        self.communities != before.communities || external(self) != external(before)
     }
 }
 

@@ -42,6 +42,10 @@ pub struct PeerSpec {
     pub local_asn: Option<u32>,
     /// `peerAddress`.
     pub peer_address: Option<String>,
+    /// `peerAddressFrom`: what of the node says where the router is, instead of `peerAddress`.
+    pub peer_address_from: Option<FromNode>,
+    /// `peerASNFrom`: what of the node says the AS number of the router, instead of `peerASN`.
+    pub peer_asn_from: Option<FromNode>,
     /// `interface`: where the router is, when it has no configured address or a link-local one.
     pub interface: Option<String>,
     /// `sourceAddress`.
@@ -76,6 +80,17 @@ pub struct PeerSpec {
     pub connection_mode: Option<String>,
     /// `ttlSecurity`.
     pub ttl_security: bool,
+}
+
+/// What of a node has a value: exactly one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FromNode {
+    /// `nodeLabel`: the label of this key.
+    pub node_label: Option<String>,
+    /// `nodeAnnotation`: the annotation of this key.
+    pub node_annotation: Option<String>,
+    /// `defaultGateway`: the gateway of its default route, `IPv4` or `IPv6`.
+    pub default_gateway: Option<String>,
 }
 
 /// A reference to a Secret.
@@ -118,6 +133,10 @@ pub struct AdvertisementSpec {
     pub next_hop_v6: Option<String>,
     /// `withoutEndpoints`: `Withdraw` or `Keep`.
     pub without_endpoints: Option<String>,
+    /// `externalIPs`: prefixes and ranges, whose addresses are announced where Services have them as external IPs.
+    pub external_ips: Vec<String>,
+    /// `allowedServiceCommunities`: what communities Services may have added, by value, pattern or name.
+    pub allowed_service_communities: Vec<String>,
 }
 
 /// `Community.spec.communities`: names and values, in order.

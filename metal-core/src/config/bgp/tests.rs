@@ -98,8 +98,28 @@ fn applied(configuration: &Configuration, pool: &str) -> Vec<String> {
     applied.map(|entry| format!("{}/{}", entry.source.object.name, entry.aggregation_v4)).collect()
 }
 
+/// The peer that a spec makes on any node, or what is wrong with it.
+fn judged(spec: PeerSpec) -> Result<Peer, Vec<String>> {
+    template(spec).map(|template| match (&template.router, &template.peer_asn) {
+        (RouterSource::Fixed(router), AsnSource::Fixed(asn)) => template.with(router.clone(), *asn),
+        _ => panic!("{template:?} depends on the node"),
+    })
+}
+
+fn label(key: &str) -> Option<FromNode> {
+    Some(FromNode { node_label: Some(key.into()), ..FromNode::default() })
+}
+
+fn annotation(key: &str) -> Option<FromNode> {
+    Some(FromNode { node_annotation: Some(key.into()), ..FromNode::default() })
+}
+
+fn gateway(family: &str) -> Option<FromNode> {
+    Some(FromNode { default_gateway: Some(family.into()), ..FromNode::default() })
+}
+
 /// The peer that a spec makes, or what is wrong with it.
-fn judged(spec: PeerSpec) -> Result<Arc<Peer>, Vec<String>> {
+fn template(spec: PeerSpec) -> Result<Arc<PeerTemplate>, Vec<String>> {
     let mut configuration = configuration(vec![peer_of("p", 1, spec)]);
     let refusals = refusals(&mut configuration, "p");
     configuration.snapshot().bgp().peer(&"p".into()).cloned().ok_or(refusals)
@@ -159,7 +179,7 @@ fn a_peer_with_everything() {
         (bfd.receive_interval, bfd.transmit_interval),
         (Duration::from_millis(50), Duration::from_millis(300))
     );
-    assert!(peer.takes(Family::V4) && peer.takes(Family::V6));
+    assert!(peer.dual_stack);
     assert!(
         peer.admits_node(&Labels::from([("rack".into(), "1".into())])) && !peer.admits_node(&Labels::new())
     );
@@ -191,6 +211,140 @@ fn a_local_asn_is_for_peers_of_another_as() {
     is_refused(with(64513, 64513), "spec.localASN: is the AS number of the peer");
     let internal = PeerSpec { peer_asn: None, dynamic_asn: Some("internal".into()), ..with(65000, 1) };
     is_refused(internal, "spec.localASN: is for peers of another AS");
+}
+
+#[test]
+fn the_node_may_say_which_router_it_is() {
+    let from = |from: Option<FromNode>| PeerSpec { peer_address_from: from, ..peer_spec("") };
+    let router = |from_node| template(from(from_node)).unwrap().router.clone();
+    assert_eq!(router(label("a/tor")), RouterSource::Node(NodeKey::Label("a/tor".into()), None));
+    assert_eq!(router(annotation("a/tor")), RouterSource::Node(NodeKey::Annotation("a/tor".into()), None));
+    assert_eq!(router(gateway("IPv6")), RouterSource::DefaultGateway(Family::V6, None));
+    let on = PeerSpec { interface: Some("eth1".into()), ..from(gateway("IPv4")) };
+    assert_eq!(template(on).unwrap().router.to_string(), "the node's default gateway of IPv4 on eth1");
+
+    is_refused(from(Some(FromNode::default())), "spec.peerAddressFrom: is empty");
+    let both = FromNode { node_annotation: Some("b".into()), ..label("a").unwrap() };
+    is_refused(
+        from(Some(both)),
+        "spec.peerAddressFrom: nodeLabel, nodeAnnotation and defaultGateway exclude",
+    );
+    let both = FromNode { default_gateway: Some("IPv4".into()), ..label("a").unwrap() };
+    is_refused(
+        from(Some(both)),
+        "spec.peerAddressFrom: nodeLabel, nodeAnnotation and defaultGateway exclude",
+    );
+    is_refused(from(gateway("v4")), "spec.peerAddressFrom.defaultGateway: \"v4\" is neither IPv4 nor IPv6");
+    is_refused(
+        PeerSpec { vrf: Some("red".into()), ..from(gateway("IPv4")) },
+        "spec.peerAddressFrom.defaultGateway: is that of the main routing table",
+    );
+    is_refused(
+        PeerSpec { peer_address_from: label("a"), ..peer_spec("10.0.0.1") },
+        "spec.peerAddressFrom: peerAddress and peerAddressFrom exclude each other",
+    );
+    is_refused(
+        PeerSpec { source_address: Some("2001:db8::1".into()), ..from(gateway("IPv4")) },
+        "spec.sourceAddress: 2001:db8::1 is IPv6, but the router is reached by IPv4",
+    );
+}
+
+#[test]
+fn the_node_may_say_of_which_as_the_router_is() {
+    let from = |from, peer_asn| PeerSpec { peer_asn, peer_asn_from: from, ..peer_spec("10.0.0.1") };
+    let asn = |from_node| template(from(from_node, None)).unwrap().peer_asn.clone();
+    assert_eq!(asn(label("a/as")), AsnSource::Node(NodeKey::Label("a/as".into())));
+    assert_eq!(asn(annotation("a/as")), AsnSource::Node(NodeKey::Annotation("a/as".into())));
+    for wrong in [Some(FromNode::default()), gateway("IPv4")] {
+        is_refused(from(wrong, None), "spec.peerASNFrom: write either nodeLabel or nodeAnnotation");
+    }
+    is_refused(from(label("a"), Some(1)), "spec.peerASNFrom: peerASN, dynamicASN and peerASNFrom exclude");
+    let local = PeerSpec { local_asn: Some(65000), ..from(label("a"), None) };
+    let local = template(local).unwrap();
+    assert_eq!(local.allows_asn(64513), Ok(()));
+    assert!(local.allows_asn(64512).unwrap_err().starts_with("AS 64512 is ours"));
+    assert!(local.allows_asn(65000).unwrap_err().starts_with("AS 65000 is localASN"));
+    assert!(template(from(label("a"), None)).unwrap().allows_asn(0).is_err());
+}
+
+#[test]
+fn two_that_ask_the_same_of_the_node_are_one() {
+    let tor = || PeerSpec { peer_address_from: label("tor"), ..peer_spec("") };
+    let other = PeerSpec { peer_address_from: label("tor-b"), ..peer_spec("") };
+    let mut configuration =
+        configuration(vec![peer_of("a", 1, tor()), peer_of("b", 2, tor()), peer_of("c", 3, other)]);
+    let refusals = refusals(&mut configuration, "b");
+    assert!(
+        refusals[0].starts_with("spec.peerAddressFrom: BGPPeer metallb-system/a is for the same"),
+        "{refusals:?}"
+    );
+    assert_eq!(peers(&configuration), ["a=label tor of the node", "c=label tor-b of the node"]);
+}
+
+#[test]
+fn external_ips_and_communities_of_services_are_allowed_by_list() {
+    let spec = AdvertisementSpec {
+        external_ips: texts(&["203.0.113.0/24", "2001:db8::7", "198.51.100.1-198.51.100.9"]),
+        allowed_service_communities: texts(&["64512:*", "blue", "no-export", "large:1:2:3"]),
+        ..AdvertisementSpec::default()
+    };
+    let blue = || community_of("names", 1, &[("blue", "64999:1")]);
+    let configuration = configuration(vec![advertisement_of("a", spec), blue()]);
+    let advertisement = configuration.snapshot().bgp().advertisements().next().unwrap();
+    let external = |address: &str| advertisement.has_external(address.parse().unwrap());
+    assert!(external("203.0.113.255") && external("2001:db8::7") && external("198.51.100.9"));
+    assert!(!external("203.0.114.0") && !external("2001:db8::8") && !external("198.51.100.10"));
+    let allows = |community: &str| advertisement.allows(community.parse().unwrap());
+    assert!(allows("64512:9") && allows("64999:1") && allows("65535:65281") && allows("large:1:2:3"));
+    assert!(!allows("64999:2") && !allows("65535:65282") && !allows("large:1:2:4"));
+}
+
+#[test]
+fn lists_for_services_that_cannot_be_are_refused() {
+    let refused = |spec: AdvertisementSpec, expected: &str| {
+        let mut configuration = configuration(vec![advertisement_of("a", spec)]);
+        let refusals = refusals(&mut configuration, "a");
+        assert!(refusals.len() == 1 && refusals[0].starts_with(expected), "{refusals:?}");
+    };
+    let external = |entries: &[&str], length| AdvertisementSpec {
+        external_ips: texts(entries),
+        aggregation_length: Some(length),
+        ..AdvertisementSpec::default()
+    };
+    let allowed = |entries: &[&str], length| AdvertisementSpec {
+        allowed_service_communities: texts(entries),
+        aggregation_length: Some(length),
+        ..AdvertisementSpec::default()
+    };
+    refused(
+        external(&["10.0.0.0"], 24),
+        "spec.externalIPs[0]: aggregationLength 24 would announce more than",
+    );
+    refused(external(&["a"], 32), "spec.externalIPs[0]: ");
+    refused(external(&["10.0.0.1", "10.0.0.1"], 32), "spec.externalIPs[1]: 10.0.0.1 is listed twice");
+    refused(allowed(&["64512:*"], 24), "spec.allowedServiceCommunities: is about single Services");
+    refused(allowed(&["64512:*:*"], 32), "spec.allowedServiceCommunities[0]: \"64512:*:*\" is no community");
+    refused(allowed(&["green"], 32), "spec.allowedServiceCommunities[0]: \"green\" is neither a community");
+}
+
+#[test]
+fn what_services_may_ask_of_bgp_is_told_when_it_changes() {
+    let mut configuration = configuration(vec![]);
+    let mut told = |given: Given| {
+        apply(&mut configuration, given);
+        let changes = configuration.take_changes();
+        (changes.bgp_wishes, changes.advertised_by_bgp.len())
+    };
+    let external =
+        |entries: &[&str]| AdvertisementSpec { external_ips: texts(entries), ..AdvertisementSpec::default() };
+    assert_eq!(told(advertisement_of("a", external(&[]))), (false, 0));
+    assert_eq!(told(advertisement_of("a", external(&["192.0.2.0/24"]))), (true, 0));
+    let med = AdvertisementSpec { med: Some(1), ..external(&["192.0.2.0/24"]) };
+    assert_eq!(told(advertisement_of("a", med.clone())), (true, 0));
+    assert_eq!(told(advertisement_of("a", med)), (false, 0));
+    assert_eq!(told(community_of("names", 1, &[("blue", "64512:1")])), (true, 0));
+    assert_eq!(told(pool_of("p", &["192.0.2.0/24"])), (false, 1));
+    assert_eq!(told(advertisement_of("a", external(&[]))), (true, 1));
 }
 
 #[test]
@@ -890,7 +1044,7 @@ proptest! {
             prop_assert_eq!((changes.peers, changes.advertised_by_bgp), snapshot.bgp().difference(&before));
             let peers: Vec<_> = snapshot.bgp().peers().collect();
             for (index, one) in peers.iter().enumerate() {
-                let apart = |other: &&Arc<Peer>| one.clash(&other.source, other).is_none();
+                let apart = |other: &&Arc<PeerTemplate>| one.clash(&other.source, other).is_none();
                 prop_assert!(peers[..index].iter().all(apart), "{peers:?}");
             }
             for pool in snapshot.pools() {

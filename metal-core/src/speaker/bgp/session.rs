@@ -18,7 +18,20 @@ pub enum Standing {
     /// There is to be a session.
     Session(Box<Session>),
     /// There cannot be one yet.
-    Waits(Arc<Peer>, Obstacle),
+    Waits(Waiting),
+}
+
+/// A peer without a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where its router is, as far as that is known.
+    pub router: String,
+    /// Its port.
+    pub port: u16,
+    /// The VRF that it is in.
+    pub vrf: Option<String>,
+    /// Why.
+    pub obstacle: Obstacle,
 }
 
 /// What a session takes.
@@ -61,21 +74,12 @@ pub enum Obstacle {
 }
 
 impl Standing {
-    /// The peer as it is configured.
-    #[must_use]
-    pub fn peer(&self) -> &Peer {
-        match self {
-            Self::Session(session) => &session.peer,
-            Self::Waits(peer, _) => peer,
-        }
-    }
-
     /// The session, if there is to be one.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         match self {
             Self::Session(session) => Some(session),
-            Self::Waits(..) => None,
+            Self::Waits(_) => None,
         }
     }
 }

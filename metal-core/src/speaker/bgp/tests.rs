@@ -2,6 +2,7 @@ use alloc::{
     boxed::Box,
     format,
     string::{String, ToString},
+    sync::Arc,
     vec,
 };
 
@@ -11,7 +12,7 @@ use super::*;
 use crate::{
     config::{
         Configuration, Object, ObjectRef, ObjectStatus, PoolSpec, Spec,
-        bgp::{AdvertisementSpec, PeerSpec},
+        bgp::{AdvertisementSpec, CommunitySpec, FromNode, PeerAsn, PeerSpec},
     },
     name::ObjectKey,
     selector::{Labels, Selector},
@@ -342,6 +343,257 @@ fn a_node_has_the_peers_that_select_it_and_one_for_each_router() {
     );
 }
 
+/// What the only peer, which is made of `spec`, is on node n1: its router and AS, or why it is none.
+fn resolved(spec: PeerSpec, node: Option<&Node>, gateways: &[(&str, &str)]) -> String {
+    let spec = PeerSpec { my_asn: 64512, ..spec };
+    let configuration = configuration([object("BGPPeer", "p", Spec::BgpPeer(Box::new(spec)))]);
+    let gateway = |(address, interface): &(&str, &str)| Gateway {
+        address: address.parse().unwrap(),
+        interface: (*interface).into(),
+    };
+    let gateways: Vec<_> = gateways.iter().map(gateway).collect();
+    let name = NodeName::from("n1");
+    let peers = peers(configuration.snapshot(), Here { name: &name, node, gateways: &gateways });
+    match (peers.active.into_values().next(), peers.unresolved.into_values().next()) {
+        (Some(peer), None) => match peer.peer_asn {
+            PeerAsn::Is(asn) => format!("{} AS {asn}", peer.router),
+            other => format!("{} {other:?}", peer.router),
+        },
+        (None, Some(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_router_is_what_the_node_says() {
+    let from = |from: FromNode, interface: &str| PeerSpec {
+        peer_asn: Some(64513),
+        peer_address_from: Some(from),
+        interface: Some(interface.into()),
+        ..PeerSpec::default()
+    };
+    let label = || FromNode { node_label: Some("a/tor".into()), ..FromNode::default() };
+    let annotation = || FromNode { node_annotation: Some("a/tor".into()), ..FromNode::default() };
+    let of_label = |text: &str| resolved(from(label(), ""), Some(&node(&[("a/tor", text)])), &[]);
+    let annotated = |text: &str| {
+        let annotations = [("a/tor".to_string(), text.to_string())].into();
+        Node { annotations, ..node(&[]) }
+    };
+    let of_annotation = |text: &str| resolved(from(annotation(), ""), Some(&annotated(text)), &[]);
+    assert_eq!(of_label("10.0.0.1"), "10.0.0.1 AS 64513");
+    assert_eq!(of_label("2001-db8--1"), "2001:db8::1 AS 64513", "labels have no colons");
+    assert_eq!(of_label("tor-1"), "label a/tor of node n1: \"tor-1\" is not an IP address");
+    assert_eq!(of_label(""), "node n1 has no label a/tor");
+    assert_eq!(of_annotation(" 2001:db8::1 "), "2001:db8::1 AS 64513");
+    assert_eq!(of_annotation("fe80::1%eth0"), "fe80::1%eth0 AS 64513");
+    assert_eq!(
+        of_annotation("fe80::1"),
+        "annotation a/tor of node n1: fe80::1 is link-local: write the interface that it is on as well"
+    );
+    assert_eq!(
+        resolved(from(label(), "eth0"), Some(&node(&[("a/tor", "fe80--1")])), &[]),
+        "fe80::1%eth0 AS 64513"
+    );
+    assert_eq!(resolved(from(annotation(), ""), Some(&node(&[])), &[]), "node n1 has no annotation a/tor");
+    assert_eq!(
+        resolved(from(label(), ""), None, &[]),
+        "node n1 is not known yet, and its label a/tor is to say it"
+    );
+    let source = PeerSpec { source_address: Some("10.0.0.9".into()), ..from(annotation(), "") };
+    assert_eq!(
+        resolved(source, Some(&annotated("2001:db8::1")), &[]),
+        "sourceAddress 10.0.0.9 is IPv4, but node n1 reaches the router 2001:db8::1 by IPv6"
+    );
+}
+
+#[test]
+fn the_router_is_the_default_gateway() {
+    let from = |family: &str, interface: &str| PeerSpec {
+        peer_asn: Some(64513),
+        peer_address_from: Some(FromNode { default_gateway: Some(family.into()), ..FromNode::default() }),
+        interface: Some(interface.into()),
+        ..PeerSpec::default()
+    };
+    let of = |family, interface, gateways: &[(&str, &str)]| resolved(from(family, interface), None, gateways);
+    let both = [("10.0.0.1", "eth0"), ("fe80::1", "eth0")];
+    assert_eq!(of("IPv4", "", &both), "10.0.0.1 AS 64513");
+    assert_eq!(of("IPv6", "", &both), "fe80::1%eth0 AS 64513");
+    assert_eq!(of("IPv6", "", &[("2001:db8::1", "eth0")]), "2001:db8::1 AS 64513");
+    assert_eq!(of("IPv6", "", &both[..1]), "node n1 has no default gateway of IPv6");
+    assert_eq!(of("IPv4", "eth1", &both), "node n1 has no default gateway of IPv4 on eth1");
+    let two = [("10.0.0.1", "eth0"), ("10.0.1.1", "eth1")];
+    assert_eq!(of("IPv4", "eth1", &two), "10.0.1.1 AS 64513");
+    assert_eq!(
+        of("IPv4", "", &two),
+        "node n1 has 2 default gateways of IPv4, such as 10.0.0.1 on eth0 and 10.0.1.1 on eth1: write the interface of \
+         the one that is meant"
+    );
+    let beside = [("10.0.0.1", "eth0"), ("10.0.0.2", "eth0")];
+    assert!(of("IPv4", "eth0", &beside).ends_with("into labels of the node and peerAddressFrom.nodeLabel"));
+}
+
+#[test]
+fn the_as_is_what_the_node_says() {
+    let spec = || PeerSpec {
+        peer_address: Some("10.0.0.1".into()),
+        peer_asn_from: Some(FromNode { node_label: Some("a/as".into()), ..FromNode::default() }),
+        local_asn: Some(65000),
+        ..PeerSpec::default()
+    };
+    let of = |text: &str| resolved(spec(), Some(&node(&[("a/as", text)])), &[]);
+    assert_eq!(of("4200000001"), "10.0.0.1 AS 4200000001");
+    assert_eq!(of("tor"), "label a/as of node n1: \"tor\" is no AS number");
+    assert_eq!(of("0"), "label a/as of node n1: 0 is no AS number");
+    assert_eq!(
+        of("64512"),
+        "label a/as of node n1: AS 64512 is ours, and localASN is for routers of another AS"
+    );
+    assert_eq!(resolved(spec(), Some(&node(&[])), &[]), "node n1 has no label a/as");
+}
+
+#[test]
+fn one_object_makes_the_session_of_a_thousand_nodes() {
+    let tor = |name: &str| {
+        let from = Some(FromNode { node_label: Some(name.into()), ..FromNode::default() });
+        let spec = PeerSpec {
+            my_asn: 64512,
+            peer_address_from: from,
+            peer_asn_from: Some(FromNode { node_label: Some("as".into()), ..FromNode::default() }),
+            ..PeerSpec::default()
+        };
+        object("BGPPeer", name, Spec::BgpPeer(Box::new(spec)))
+    };
+    let configuration = configuration([tor("tor-a"), tor("tor-b")]);
+    for index in 0..1000_u32 {
+        let rack = index / 20;
+        let labelled = [
+            ("tor-a".to_string(), format!("10.{rack}.0.1")),
+            ("tor-b".to_string(), format!("10.{rack}.0.2")),
+            ("as".to_string(), (64600 + rack).to_string()),
+        ];
+        let node = Node { labels: labelled.into(), ..Node::default() };
+        let name = NodeName::from(format!("n{index}"));
+        let peers = peers(configuration.snapshot(), Here { name: &name, node: Some(&node), gateways: &[] });
+        let active = peers.active.values().map(|peer| (peer.router.to_string(), peer.peer_asn));
+        let asn = PeerAsn::Is(64600 + rack);
+        assert_eq!(
+            active.collect::<Vec<_>>(),
+            [(format!("10.{rack}.0.1"), asn), (format!("10.{rack}.0.2"), asn)]
+        );
+    }
+}
+
+#[test]
+fn which_peers_are_the_same_shows_once_their_routers_are_known() {
+    let from_label = || {
+        let spec = PeerSpec {
+            my_asn: 64512,
+            peer_asn: Some(64513),
+            peer_address_from: Some(FromNode { node_label: Some("tor".into()), ..FromNode::default() }),
+            ..PeerSpec::default()
+        };
+        object("BGPPeer", "labelled", Spec::BgpPeer(Box::new(spec)))
+    };
+    let configuration = configuration([from_label(), peer("fixed", 9, "10.0.0.1", None)]);
+    let name = NodeName::from("n1");
+    let of = |tor: &str| {
+        let node = node(&[("tor", tor)]);
+        let peers = peers(configuration.snapshot(), Here { name: &name, node: Some(&node), gateways: &[] });
+        let active = peers.active.iter().map(|(name, peer)| format!("{name}={}", peer.router));
+        let duplicates = peers.duplicates.iter().map(|(one, other)| format!("{one} is {other}"));
+        active.chain(duplicates).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of("10.0.0.1"), "labelled=10.0.0.1 fixed is labelled");
+    assert_eq!(of("10.0.0.2"), "fixed=10.0.0.1 labelled=10.0.0.2");
+    assert_eq!(of("?"), "fixed=10.0.0.1");
+}
+
+#[test]
+fn external_ips_are_announced_where_an_advertisement_lists_them() {
+    let external = |entries: &[&str]| AdvertisementSpec {
+        external_ips: entries.iter().map(ToString::to_string).collect(),
+        pools: vec!["none".into()],
+        ..AdvertisementSpec::default()
+    };
+    let configuration = configuration([
+        pool("p", "192.0.2.0/24"),
+        advertisement("external", external(&["203.0.113.0/24", "192.0.2.9"])),
+        advertisement("pool", AdvertisementSpec { pools: vec!["p".into()], ..AdvertisementSpec::default() }),
+    ]);
+    let with = |scope, assigned: &[&str], external: &[&str]| Service {
+        scope,
+        external_ips: service(external).assigned,
+        ..service(assigned)
+    };
+    let of = |service: &Service, serving: Option<Serving>| {
+        told_by(&configuration, service, serving.as_ref(), None).join("; ")
+    };
+    let cluster_ip = with(Scope::NotLoadBalancer, &[], &["203.0.113.1", "198.51.100.1"]);
+    assert_eq!(
+        of(&cluster_ip, serving(&[])),
+        "203.0.113.1/32 to all by external",
+        "the other one is no business of ours"
+    );
+    assert_eq!(of(&cluster_ip, None), "203.0.113.1 NoReadyEndpoints");
+    assert_eq!(of(&local(cluster_ip), serving(&["n2"])), "203.0.113.1 NoLocalEndpoints");
+    let other_class = with(Scope::OtherClass, &["192.0.2.7"], &["203.0.113.1"]);
+    assert_eq!(
+        of(&other_class, serving(&[])),
+        "203.0.113.1/32 to all by external",
+        "its own address is somebody else's"
+    );
+    let both = with(Scope::Ours, &["192.0.2.1"], &["203.0.113.1"]);
+    assert_eq!(of(&both, serving(&[])), "192.0.2.1/32 to all by pool; 203.0.113.1/32 to all by external");
+    let same = with(Scope::Ours, &["192.0.2.9"], &["192.0.2.9"]);
+    assert_eq!(of(&same, serving(&[])), "192.0.2.9/32 to all by pool; 192.0.2.9/32 to all by external");
+    let of_the_pool = with(Scope::NotLoadBalancer, &[], &["192.0.2.10"]);
+    assert_eq!(of(&of_the_pool, serving(&[])), "", "whoever may use a pool does not get it by external IPs");
+    assert!(concerns(&of_the_pool) && !concerns(&with(Scope::NotLoadBalancer, &["192.0.2.1"], &[])));
+}
+
+#[test]
+fn a_service_gets_the_communities_that_are_allowed() {
+    let allowing = |entries: &[&str], peer: &str| AdvertisementSpec {
+        communities: vec!["64512:1".into()],
+        allowed_service_communities: entries.iter().map(ToString::to_string).collect(),
+        peers: vec![peer.into()],
+        ..AdvertisementSpec::default()
+    };
+    let aliases = vec![("blue".to_string(), "64999:7".to_string())];
+    let configuration = configuration([
+        pool("p", "192.0.2.0/24"),
+        object("Community", "names", Spec::Community(CommunitySpec { aliases })),
+        advertisement("a", allowing(&["64512:*", "blue"], "r1")),
+        advertisement("b", allowing(&[], "r2")),
+    ]);
+    let name = NodeName::from("n1");
+    let of = |wanted: &[&str], serving: Option<&Serving>| {
+        let communities = wanted.iter().map(ToString::to_string).collect();
+        let service = Service { communities, ..service(&["192.0.2.1"]) };
+        let here = Here { name: &name, node: None, gateways: &[] };
+        let decision = decide(configuration.snapshot(), &service, serving, here);
+        let said = decision.announcements.iter().map(|entry| format!("{:?}", entry.attributes.communities));
+        let refused =
+            decision.refused.iter().map(|refused| format!("{}: {}", refused.community, refused.reason));
+        said.chain(refused).collect::<Vec<_>>().join(" ")
+    };
+    let serving = serving(&[]);
+    let of_all = |wanted: &[&str]| of(wanted, serving.as_ref());
+    assert_eq!(of_all(&[]), "{64512:1} {64512:1}");
+    assert_eq!(of_all(&["64512:2", "blue", "64999:7"]), "{64512:1, 64512:2, 64999:7} {64512:1}");
+    assert_eq!(of_all(&["64512:1"]), "{64512:1} {64512:1}");
+    assert_eq!(
+        of_all(&["no-export", "64512:2"]),
+        "{64512:1, 64512:2} {64512:1} no-export: no BGPAdvertisement that applies allows it (allowedServiceCommunities)"
+    );
+    assert_eq!(of_all(&["green"]), "{64512:1} {64512:1} green: no Community defines this name");
+    assert!(of_all(&["64512:x"]).starts_with("{64512:1} {64512:1} 64512:x: \"64512:x\" is no community"));
+    assert_eq!(of(&["no-export"], None), "", "why nothing is announced is told already");
+    let many: Vec<_> = (0..40).map(|index| format!("64512:{index}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(of_all(&many).matches("at most").count(), 40 - MAX_COMMUNITIES);
+}
+
 #[test]
 fn only_what_is_not_as_before_is_told() {
     let objects = |length: i64, rack| {
@@ -361,7 +613,10 @@ fn only_what_is_not_as_before_is_told() {
     let mut table = Table::default();
     let mut tell = |configuration: &Configuration, serving: Option<&Serving>| {
         let peers = peers(configuration.snapshot(), here);
-        let waiting = |peer: &Arc<Peer>| Standing::Waits(peer.clone(), Obstacle::NoInterface("eth0".into()));
+        let waiting = |peer: &Arc<crate::config::bgp::Peer>| {
+            let obstacle = Obstacle::NoInterface("eth0".into());
+            Standing::Waits(Waiting { router: format!("{}", peer.router), port: 179, vrf: None, obstacle })
+        };
         let peers = peers.active.iter().map(|(name, peer)| (name.clone(), waiting(peer)));
         let mut upserts = table.set_peers(peers.collect());
         let decision = decide(configuration.snapshot(), &service, serving, here);
@@ -396,6 +651,54 @@ fn every_reason_has_a_code_of_its_own_and_a_sentence() {
 }
 
 proptest! {
+    #[test]
+    fn whatever_the_node_says_is_a_router_or_a_reason(text in "[ -~]{0,40}", label: bool) {
+        let (key, mut node) = ("k".to_string(), Node::default());
+        let from = if label {
+            node.labels.insert(key.clone(), text);
+            FromNode { node_label: Some(key), ..FromNode::default() }
+        } else {
+            node.annotations.insert(key.clone(), text);
+            FromNode { node_annotation: Some(key), ..FromNode::default() }
+        };
+        let spec = PeerSpec {
+            peer_asn: Some(64513), peer_address_from: Some(from), ..PeerSpec::default()
+        };
+        let told = resolved(spec, Some(&node), &[]);
+        prop_assert!(told.contains("node n1") || told.ends_with(" AS 64513"), "{told}");
+    }
+
+    #[test]
+    fn nothing_is_announced_that_nobody_allowed(
+        allowed in prop::collection::btree_set(0_u16..6, 0..4),
+        wanted in prop::collection::btree_set(0_u16..6, 0..4),
+        external: core::net::Ipv4Addr,
+    ) {
+        let texts = |set: &BTreeSet<u16>| set.iter().map(|low| format!("64512:{low}")).collect::<Vec<_>>();
+        let spec = AdvertisementSpec {
+            allowed_service_communities: texts(&allowed),
+            external_ips: vec!["64.0.0.0/2".into()],
+            ..AdvertisementSpec::default()
+        };
+        let configuration = configuration([pool("p", "192.0.2.0/24"), advertisement("a", spec)]);
+        let service = Service {
+            communities: texts(&wanted),
+            external_ips: vec![external.into()],
+            ..service(&["192.0.2.1"])
+        };
+        let name = NodeName::from("n1");
+        let here = Here { name: &name, node: None, gateways: &[] };
+        let decision = decide(configuration.snapshot(), &service, serving(&[]).as_ref(), here);
+        let is_allowed = external.octets()[0] >> 6 == 1;
+        prop_assert_eq!(decision.announcements.len(), 1 + usize::from(is_allowed));
+        let both: BTreeSet<_> = allowed.intersection(&wanted).copied().collect();
+        for announcement in &decision.announcements {
+            let said: Vec<_> = announcement.attributes.communities.iter().map(ToString::to_string).collect();
+            prop_assert_eq!(&said, &texts(&both));
+        }
+        prop_assert_eq!(decision.refused.len(), wanted.len() - both.len());
+    }
+
     #[test]
     fn the_order_of_objects_does_not_matter(
         specs in prop::collection::vec((0_u32..3, prop::option::of("[12]"), prop::option::of("web|db"), "[ab]?"), 0..6),

@@ -41,7 +41,7 @@ fn told(rig: &mut Rig) -> Vec<String> {
                 let signed = if session.password.is_some() { ", signed" } else { "" };
                 format!("{name} at {}{signed}", session.peer.router)
             }
-            Standing::Waits(_, obstacle) => format!("{name} waits: {obstacle:?}").replace('"', ""),
+            Standing::Waits(waiting) => format!("{name} waits: {:?}", waiting.obstacle).replace('"', ""),
         }),
         Output::Bgp(Upsert::Peer(name, None)) => Some(format!("no {name}")),
         Output::Bgp(Upsert::Route(key, Some(route))) => Some(format!("{} for {}", route.prefix, key.service)),

@@ -49,8 +49,8 @@ fn names_cannot_leave_the_state_directory() {
 #[test]
 fn lists_hold_objects() {
     let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a, namespace: shop}\n\
-                - apiVersion: v1\n  kind: Secret\n---\napiVersion: v1\nkind: ServiceList\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n";
-    assert_eq!(of(text).unwrap().0, ["4 Service shop/a", "13 Service default/b"]);
+                - apiVersion: v1\n  kind: Secret\n  metadata: {name: s}\n---\napiVersion: v1\nkind: ServiceList\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n";
+    assert_eq!(of(text).unwrap().0, ["4 Service shop/a", "14 Service default/b"]);
 }
 
 #[test]

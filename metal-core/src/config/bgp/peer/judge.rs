@@ -6,11 +6,11 @@ use core::{
     time::Duration,
 };
 
-use super::{ConnectionMode, Draft, Password, Peer, PeerAsn, Router};
+use super::{AsnSource, ConnectionMode, Draft, NodeKey, Password, Peer, PeerAsn, Router, RouterSource};
 use crate::{
     config::{
         Refusal,
-        bgp::{PeerSpec, SecretReference, Source, source::Path},
+        bgp::{FromNode, PeerSpec, SecretReference, Source, source::Path},
         check::{self, refusal},
         parse_duration,
     },
@@ -31,7 +31,7 @@ pub(in crate::config::bgp) fn judge(
         refusals.push(refusal(path.of("myASN"), "0 is no AS number: write ours"));
     }
     let peer_asn = peer_asn(&spec, path, &mut refusals);
-    let local_asn = local_asn(&spec, peer_asn, path, &mut refusals);
+    let local_asn = local_asn(&spec, peer_asn.as_ref(), path, &mut refusals);
     let router = router(&spec, path, &mut refusals);
     let source_address = source_address(&spec, router.as_ref(), path, &mut refusals);
     let port = spec.peer_port.filter(|port| *port != 0).unwrap_or(i64::from(BGP_PORT));
@@ -45,7 +45,9 @@ pub(in crate::config::bgp) fn judge(
     check::selectors(&path.of("nodeSelectors"), &spec.node_selectors, &mut refusals);
     let password = password(&spec, &source, path, &mut refusals);
     let mode = mode(&spec, path, &mut refusals);
-    let is_internal = peer_asn == Some(PeerAsn::Is(spec.my_asn)) || peer_asn == Some(PeerAsn::Internal);
+    let is_internal = [PeerAsn::Is(spec.my_asn), PeerAsn::Internal]
+        .into_iter()
+        .any(|asn| peer_asn == Some(AsnSource::Fixed(asn)));
     if spec.ebgp_multi_hop && is_internal {
         let message = "is for peers of another AS, and this one is of ours: remove it, a peer of our AS may be several \
                        hops away anyway";
@@ -87,38 +89,48 @@ pub(in crate::config::bgp) fn judge(
 }
 
 /// The AS number of the peer. Without one there is a refusal.
-fn peer_asn(spec: &PeerSpec, path: &Path, refusals: &mut Vec<Refusal>) -> Option<PeerAsn> {
+fn peer_asn(spec: &PeerSpec, path: &Path, refusals: &mut Vec<Refusal>) -> Option<AsnSource> {
     let dynamic = written(spec.dynamic_asn.as_ref());
-    match (spec.peer_asn.filter(|asn| *asn != 0), dynamic) {
-        (Some(asn), None) => Some(PeerAsn::Is(asn)),
-        (None, Some("internal")) => Some(PeerAsn::Internal),
-        (None, Some("external")) => Some(PeerAsn::External),
-        (None, Some(other)) => {
-            let message = format!("{other:?} is neither internal nor external");
-            refusals.push(refusal(path.of("dynamicASN"), message));
-            None
+    let (field, message) = match (spec.peer_asn.filter(|asn| *asn != 0), dynamic, &spec.peer_asn_from) {
+        (Some(asn), None, None) => return Some(AsnSource::Fixed(PeerAsn::Is(asn))),
+        (None, Some("internal"), None) => return Some(AsnSource::Fixed(PeerAsn::Internal)),
+        (None, Some("external"), None) => return Some(AsnSource::Fixed(PeerAsn::External)),
+        (None, Some(other), None) => ("dynamicASN", format!("{other:?} is neither internal nor external")),
+        (None, None, Some(from)) => match node_key(from) {
+            Some(Ok(key)) if written(from.default_gateway.as_ref()).is_none() => {
+                return Some(AsnSource::Node(key));
+            }
+            _ => ("peerASNFrom", "write either nodeLabel or nodeAnnotation".into()),
+        },
+        (Some(_), Some(_), _) => {
+            ("dynamicASN", "peerASN and dynamicASN exclude each other: remove one of them".into())
         }
-        (Some(_), Some(_)) => {
-            let message = "peerASN and dynamicASN exclude each other: remove one of them";
-            refusals.push(refusal(path.of("dynamicASN"), message));
-            None
+        (_, _, Some(_)) => {
+            let message = "peerASN, dynamicASN and peerASNFrom exclude each other: keep one of them";
+            ("peerASNFrom", message.into())
         }
-        (None, None) => {
-            let message =
-                "is missing: write the AS number of the router, or dynamicASN: external or internal";
-            refusals.push(refusal(path.of("peerASN"), message));
-            None
+        (None, None, None) => {
+            let message = "is missing: write the AS number of the router, or dynamicASN: external or internal, or \
+                           peerASNFrom";
+            ("peerASN", message.into())
         }
-    }
+    };
+    refusals.push(refusal(path.of(field), message));
+    None
 }
 
 fn local_asn(
     spec: &PeerSpec,
-    peer_asn: Option<PeerAsn>,
+    peer_asn: Option<&AsnSource>,
     path: &Path,
     refusals: &mut Vec<Refusal>,
 ) -> Option<u32> {
     let local = spec.local_asn.filter(|asn| *asn != 0)?;
+    let peer_asn = match peer_asn {
+        Some(AsnSource::Fixed(asn)) => Some(*asn),
+        // Which one that is shows on each node.
+        Some(AsnSource::Node(_)) | None => None,
+    };
     let message = match peer_asn {
         _ if local == spec.my_asn => return None,
         Some(PeerAsn::Internal) => "is for peers of another AS: remove it, or write dynamicASN: external",
@@ -134,56 +146,78 @@ fn local_asn(
     None
 }
 
-/// Where the router is. Without that there is a refusal.
-fn router(spec: &PeerSpec, path: &Path, refusals: &mut Vec<Refusal>) -> Option<Router> {
+/// Which router it is. Without that there is a refusal.
+fn router(spec: &PeerSpec, path: &Path, refusals: &mut Vec<Refusal>) -> Option<RouterSource> {
     let interface = written(spec.interface.as_ref());
-    let Some(text) = written(spec.peer_address.as_ref()) else {
-        if let Some(interface) = interface {
-            return Some(Router::Interface(interface.into()));
+    match (written(spec.peer_address.as_ref()), &spec.peer_address_from) {
+        (Some(_), Some(_)) => {
+            let message = "peerAddress and peerAddressFrom exclude each other: remove one of them";
+            refusals.push(refusal(path.of("peerAddressFrom"), message));
+            None
         }
-        let message = "is missing: write the address of the router, or the interface that it is on";
-        refusals.push(refusal(path.of("peerAddress"), message));
-        return None;
-    };
-    let (text, zone) = text.split_once('%').map_or((text, None), |(text, zone)| (text, Some(zone)));
-    let zone = written(zone);
-    let mut refuse = |message: String| {
-        refusals.push(refusal(path.of("peerAddress"), message));
-        None
-    };
-    let Ok(address) = text.parse::<IpAddr>() else {
-        return refuse(format!("{text:?} is not an IP address"));
-    };
-    if let IpAddr::V6(mapped) = address
-        && let Some(plain) = mapped.to_ipv4_mapped()
-    {
-        return refuse(format!("{mapped} is an IPv4 address written as IPv6: write {plain}"));
-    }
-    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return refuse(format!("{address} is the address of no router"));
-    }
-    match address {
-        IpAddr::V6(link_local) if link_local.is_unicast_link_local() => match (zone, interface) {
-            (Some(zone), Some(interface)) if zone != interface => {
-                refuse(format!("is on {zone}, but interface says {interface}: remove one of them"))
-            }
-            (Some(interface), _) | (None, Some(interface)) => {
-                Some(Router::LinkLocal(link_local, interface.into()))
-            }
-            (None, None) => {
-                refuse(format!("{address} is link-local: write the interface that it is on as well"))
+        (None, Some(from)) => router_from(from, spec, path, refusals),
+        (Some(text), None) => match Router::parse(text, interface) {
+            Ok(router) => Some(RouterSource::Fixed(router)),
+            Err(message) => {
+                refusals.push(refusal(path.of("peerAddress"), message));
+                None
             }
         },
-        _ if zone.is_some() || interface.is_some() => refuse(format!(
-            "{address} needs no interface: write either the address or the interface (both only for a link-local address)"
-        )),
-        _ => Some(Router::Address(address)),
+        (None, None) if let Some(interface) = interface => {
+            Some(RouterSource::Fixed(Router::Interface(interface.into())))
+        }
+        (None, None) => {
+            let message = "is missing: write the address of the router, or the interface that it is on, or peerAddressFrom";
+            refusals.push(refusal(path.of("peerAddress"), message));
+            None
+        }
+    }
+}
+
+fn router_from(
+    from: &FromNode,
+    spec: &PeerSpec,
+    path: &Path,
+    refusals: &mut Vec<Refusal>,
+) -> Option<RouterSource> {
+    let interface = written(spec.interface.as_ref()).map(String::from);
+    let gateway = written(from.default_gateway.as_ref());
+    let message = match (gateway, node_key(from)) {
+        (None, Some(Ok(key))) => return Some(RouterSource::Node(key, interface)),
+        (Some(_), None) if written(spec.vrf.as_ref()).is_some() => {
+            "is that of the main routing table, and vrf says another one: write nodeLabel or nodeAnnotation"
+                .into()
+        }
+        (Some("IPv4"), None) => return Some(RouterSource::DefaultGateway(Family::V4, interface)),
+        (Some("IPv6"), None) => return Some(RouterSource::DefaultGateway(Family::V6, interface)),
+        (Some(other), None) => format!("{other:?} is neither IPv4 nor IPv6"),
+        (None, None) => "is empty: write nodeLabel, nodeAnnotation or defaultGateway".into(),
+        (_, Some(_)) => {
+            "nodeLabel, nodeAnnotation and defaultGateway exclude each other: keep one of them".into()
+        }
+    };
+    let field = if node_key(from).is_none() && gateway.is_some() {
+        "peerAddressFrom.defaultGateway"
+    } else {
+        "peerAddressFrom"
+    };
+    refusals.push(refusal(path.of(field), message));
+    None
+}
+
+/// The label or annotation that is named; an error when both are.
+fn node_key(from: &FromNode) -> Option<Result<NodeKey, ()>> {
+    match (written(from.node_label.as_ref()), written(from.node_annotation.as_ref())) {
+        (None, None) => None,
+        (Some(key), None) => Some(Ok(NodeKey::Label(key.into()))),
+        (None, Some(key)) => Some(Ok(NodeKey::Annotation(key.into()))),
+        (Some(_), Some(_)) => Some(Err(())),
     }
 }
 
 fn source_address(
     spec: &PeerSpec,
-    router: Option<&Router>,
+    router: Option<&RouterSource>,
     path: &Path,
     refusals: &mut Vec<Refusal>,
 ) -> Option<IpAddr> {
@@ -194,11 +228,7 @@ fn source_address(
             format!("{address} is the address of no node")
         }
         Ok(address) => {
-            let family = match router {
-                Some(Router::Address(router)) => Family::of(*router),
-                Some(Router::LinkLocal(..) | Router::Interface(_)) => Family::V6,
-                None => Family::of(address),
-            };
+            let family = router.and_then(RouterSource::family).unwrap_or(Family::of(address));
             if Family::of(address) == family {
                 return Some(address);
             }
