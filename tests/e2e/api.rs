@@ -199,6 +199,28 @@ impl Client {
         self.runtime.block_on(all).unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Applies many objects of the current versions, all at the same time.
+    #[track_caller]
+    pub(crate) fn apply_at_once(&self, objects: &[Value]) {
+        let parameters = PatchParams::apply("e2e").force();
+        let writes = objects.iter().map(|object| {
+            let Reference { kind, namespace, name } = Reference::of(object);
+            let (api, parameters) = (self.api(&kind, Some(&namespace)), parameters.clone());
+            async move { api.patch(&name, &parameters, &Patch::Apply(object)).await.map(drop) }
+        });
+        let all = futures::future::try_join_all(writes);
+        self.runtime.block_on(all).map(drop).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Deletes objects of a kind, all at the same time.
+    #[track_caller]
+    pub(crate) fn delete_at_once(&self, kind: &str, namespace: &str, names: &[String]) {
+        let api = self.api(kind, Some(namespace));
+        let parameters = DeleteParams::default();
+        let all = futures::future::try_join_all(names.iter().map(|name| api.delete(name, &parameters)));
+        self.runtime.block_on(all).map(drop).unwrap_or_else(|error| panic!("{kind}: {error}"));
+    }
+
     /// Deletes all objects of a kind that have a label.
     #[track_caller]
     pub(crate) fn delete_labelled(&self, kind: &str, namespace: &str, label: &str) {

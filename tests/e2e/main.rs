@@ -10,6 +10,7 @@
 mod api;
 mod control_plane;
 mod daemons;
+mod edge;
 mod history;
 mod probe;
 mod rack;

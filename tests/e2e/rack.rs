@@ -124,7 +124,17 @@ pub(crate) fn management_address(node: &str) -> String {
     format!("172.20.0.{}", 11 + index(node))
 }
 
-/// A node's IPv6 address there.
+/// A node's address in the first prefix of the LAN, from which it dials routers there.
+pub(crate) fn lan_address(node: &str) -> String {
+    format!("{}.{}", PREFIXES[0], 11 + index(node))
+}
+
+/// The node that has such an address.
+pub(crate) fn node_of_lan(address: &str) -> Option<&'static str> {
+    NODES.into_iter().find(|node| lan_address(node) == address)
+}
+
+/// A node's IPv6 address on the management network.
 fn management_address_v6(node: &str) -> String {
     format!("fd00:20::{}", 11 + index(node))
 }
@@ -205,7 +215,7 @@ fn start_pod(directory: &Path, pod: &Pod) -> Process {
 }
 
 /// Connects `eth0` of a namespace to the LAN, with the same last octet in every prefix.
-fn attach_to_lan(namespace: &str, number: u8) {
+pub(crate) fn attach_to_lan(namespace: &str, number: u8) {
     ip(&format!(
         "-n {SWITCH} link add {namespace} type veth peer name eth0 address 02:00:00:00:00:{number:02} netns {namespace}"
     ));
@@ -217,19 +227,26 @@ fn attach_to_lan(namespace: &str, number: u8) {
     ip(&format!("-n {namespace} address add {PREFIX_V6}::{number}/64 dev eth0 nodad"));
 }
 
+/// What `ip` is to be told to take a namespace's link off the LAN.
+pub(crate) fn detaching(namespace: &str) -> String {
+    format!("-n {SWITCH} link del {namespace}")
+}
+
 fn bridge(namespace: Option<&str>, name: &str) {
     let inside = namespace.map(|namespace| format!("-n {namespace} ")).unwrap_or_default();
     ip(&format!("{inside}link add {name} type bridge stp_state 0 forward_delay 0"));
     ip(&format!("{inside}link set {name} up"));
 }
 
-fn sysctl(namespace: &str, name: &str, value: u8) {
+/// Sets what the kernel does in a namespace.
+pub(crate) fn sysctl(namespace: &str, name: &str, value: u8) {
     let file = format!("/proc/sys/{}", name.replace('.', "/"));
     let command = format!("echo {value} > {file}");
     run("ip", &["netns", "exec", namespace, "sh", "-c", &command]).unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn ip(arguments: &str) {
+/// Runs `ip`, which must succeed.
+pub(crate) fn ip(arguments: &str) {
     let words: Vec<&str> = arguments.split_whitespace().collect();
     run("ip", &words).unwrap_or_else(|error| panic!("{error}"));
 }

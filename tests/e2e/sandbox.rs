@@ -14,8 +14,10 @@ const INSIDE: &str = "METAL_E2E_TOOLS";
 static LOGS: OnceLock<PathBuf> = OnceLock::new();
 
 /// The programs that the rack is made of; `scripts/setup` installs them.
-const PROGRAMS: [&str; 10] =
-    ["arping", "curl", "ip", "mount", "ndisc6", "nft", "nginx", "openssl", "setpriv", "unshare"];
+const PROGRAMS: [&str; 13] = [
+    "arping", "bird", "birdc", "curl", "ip", "mount", "ndisc6", "nft", "nginx", "openssl", "setpriv",
+    "unshare", "vtysh",
+];
 
 /// Re-executes the process in a sandbox; there, returns the directory with etcd and its companions.
 pub(crate) fn enter() -> Result<PathBuf, String> {
@@ -86,7 +88,19 @@ fn furnish() -> Result<(), String> {
             metal_tests::process::run("mount", &["-t", "tmpfs", "tmpfs", directory])?;
         }
     }
-    std::fs::create_dir("/run/netns").map_err(|error| format!("/run/netns: {error}"))
+    std::fs::create_dir("/run/netns").map_err(|error| format!("/run/netns: {error}"))?;
+    let groups = std::fs::read_to_string("/etc/group").map_err(|error| format!("/etc/group: {error}"))?;
+    std::fs::write("/run/group", let_root_join(&groups)).map_err(|error| format!("/run/group: {error}"))?;
+    metal_tests::process::run("mount", &["--bind", "/run/group", "/etc/group"]).map(drop)
+}
+
+/// FRR runs only as somebody who is in its group, and root may be the only user there is.
+fn let_root_join(groups: &str) -> String {
+    let joined = groups.lines().map(|line| match line.strip_prefix("frrvty:") {
+        Some(_) => format!("{},root\n", line.trim_end_matches(|last| last == ',')),
+        None => format!("{line}\n"),
+    });
+    joined.collect()
 }
 
 /// `tests/tools/build` builds the control plane, unless it is there, and prints where it is.

@@ -56,6 +56,11 @@ impl World {
         checked.unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Where the logs are, and files that are of no use after this run.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.logs
+    }
+
     /// Prints the end of every log.
     pub(crate) fn print_logs(&self) {
         let entries = std::fs::read_dir(&self.logs).expect("the directory of the logs");

@@ -50,7 +50,7 @@ pub use connection::{Connection, Read};
 pub use dial::{Dial, Dialling};
 pub use drops::Drops;
 pub use error::{DialError, ListenError, Refused, Step};
-pub use holder::{Holder, holders};
+pub use holder::{Holder, connections_of_others, holders};
 pub use listener::{Listen, Listener};
 pub use md5::{Md5Key, Md5KeyError};
 pub use options::{Options, Ttl};

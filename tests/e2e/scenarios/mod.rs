@@ -4,6 +4,7 @@ mod adoption;
 mod allocation;
 mod bgp;
 mod chaos;
+mod churn;
 mod config_map;
 mod failover;
 mod leader;
@@ -11,6 +12,7 @@ mod load;
 mod outside;
 mod passwords;
 mod restart;
+mod routed;
 mod stranger;
 
 use crate::world::World;
@@ -24,7 +26,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 27] = [
+pub(crate) const SCENARIOS: [Scenario; 29] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -75,6 +77,11 @@ pub(crate) const SCENARIOS: [Scenario; 27] = [
     Scenario { name: "bgp_passwords_are_read_by_name_only", run: passwords::role_follows_the_secrets_in_use },
     Scenario { name: "bgp_resources_are_admitted_or_refused", run: bgp::resources_are_admitted_or_refused },
     Scenario { name: "bgp_speaker_reads_and_writes", run: bgp::a_speaker_reads_secrets_and_writes_statuses },
+    Scenario {
+        name: "bgp_traffic_follows_endpoints_and_nodes",
+        run: routed::traffic_follows_endpoints_and_nodes,
+    },
+    Scenario { name: "bgp_changes_reset_no_session", run: churn::changes_reset_no_session },
     Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
     Scenario { name: "watches_go_on_after_an_outage", run: leader::watches_go_on_after_an_outage },
     Scenario { name: "random_kills_of_the_controller", run: chaos::random_kills_of_the_controller },

@@ -6,6 +6,8 @@ mod doors;
 mod neighbor;
 mod peers;
 mod route;
+mod story;
+mod watch;
 
 use std::{path::PathBuf, thread};
 
@@ -16,7 +18,7 @@ use metal_core::speaker::bgp::Upsert;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use self::peers::Peers;
+use self::{peers::Peers, watch::Watch};
 use crate::report::Report;
 
 /// What the thread is told.
@@ -80,11 +82,14 @@ fn run(
         .context("cannot start the runtime of the BGP thread")?;
     runtime.block_on(async {
         let (mut peers, mut events) = Peers::start(seed, marker, reports);
-        let mut aggregates = Aggregates::new();
+        let (mut aggregates, mut watch) = (Aggregates::new(), Watch::default());
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Upsert(Upsert::Peer(name, standing))) => peers.set(&name, standing.as_deref()),
+                    Some(Order::Upsert(Upsert::Peer(name, standing))) => {
+                        peers.set(&name, standing.as_deref());
+                        watch.aim(peers.aim());
+                    }
                     Some(Order::Upsert(Upsert::Route(key, announcement))) => {
                         let contribution = announcement.and_then(|announcement| {
                             let made = route::contribution(&announcement);
@@ -101,7 +106,11 @@ fn run(
                     }
                     Some(Order::Stop) | None => break,
                 },
-                Some(event) = events.recv() => peers.on_event(&event),
+                Some(event) = events.recv() => {
+                    peers.on_event(&event);
+                    watch.aim(peers.aim());
+                }
+                seen = watch.next() => peers.on_seen(&seen),
                 () = peers.door_due() => peers.open_doors(),
             }
         }
