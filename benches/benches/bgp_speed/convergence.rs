@@ -34,7 +34,7 @@ pub(crate) fn measure(kind: Kind, count: u32, scale: Scale) -> Vec<Row> {
         sender.end();
         time
     };
-    // The first routes after its start take FRR ten seconds more, whoever sends them.
+    // The first routes after its start have taken FRR ten seconds more.
     send();
     router.await_routes(0);
     let (mut metal, mut raw) = (Vec::new(), Vec::new());

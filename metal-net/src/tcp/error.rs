@@ -179,8 +179,7 @@ fn hint(step: &Step, source: &io::Error) -> &'static str {
 }
 
 fn suspicion(port: u16, holders: &[Holder]) -> String {
-    let names: Vec<String> =
-        holders.iter().map(|holder| format!("{holder} on {}", holder.address)).collect();
+    let names: Vec<String> = holders.iter().map(|holder| format!("{holder} on {}", holder.address)).collect();
     let by = if names.is_empty() { String::new() } else { format!(" by {}", names.join(" and by ")) };
     let advice = if holders.iter().any(|holder| holder.process.is_some()) {
         String::new()

@@ -9,12 +9,12 @@ mod route;
 mod story;
 mod watch;
 
-use std::{path::PathBuf, thread};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread};
 
 use anyhow::{Context, Result, anyhow};
-use metal_bgp::rib_out::aggregate::Aggregates;
+use metal_bgp::rib_out::aggregate::{Aggregates, Change};
 use metal_bgp_io::View;
-use metal_core::speaker::bgp::Upsert;
+use metal_core::speaker::bgp::{RouteKey, Upsert};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -81,40 +81,77 @@ fn run(
         .build()
         .context("cannot start the runtime of the BGP thread")?;
     runtime.block_on(async {
-        let (mut peers, mut events) = Peers::start(seed, marker, reports);
-        let (mut aggregates, mut watch) = (Aggregates::new(), Watch::default());
+        let (peers, mut events) = Peers::start(seed, marker, reports);
+        let mut bgp =
+            Running { peers, aggregates: Aggregates::new(), watch: Watch::default(), changes: Vec::new() };
+        let mut batch = Vec::new();
         loop {
             tokio::select! {
-                order = orders.recv() => match order {
-                    Some(Order::Upsert(Upsert::Peer(name, standing))) => {
-                        peers.set(&name, standing.as_deref());
-                        watch.aim(peers.aim());
+                count = orders.recv_many(&mut batch, BATCH) => {
+                    let end = batch.drain(..).try_for_each(|order| bgp.perform(order));
+                    bgp.announce();
+                    if count == 0 || end.is_break() {
+                        break;
                     }
-                    Some(Order::Upsert(Upsert::Route(key, announcement))) => {
-                        let contribution = announcement.and_then(|announcement| {
-                            let made = route::contribution(&announcement);
-                            made.inspect_err(|why| error!("{}: {}: {why}", key.service, announcement.prefix)).ok()
-                        });
-                        for change in aggregates.set(&key, contribution) {
-                            peers.sessions().set_route(&change.to, change.prefix, change.route.as_deref());
-                        }
-                    }
-                    Some(Order::Complete) => peers.sessions().synced(),
-                    Some(Order::Look(reply)) => {
-                        let looking = peers.sessions().look();
-                        tokio::spawn(async move { drop(reply.send(looking.await)) });
-                    }
-                    Some(Order::Stop) | None => break,
-                },
-                Some(event) = events.recv() => {
-                    peers.on_event(&event);
-                    watch.aim(peers.aim());
                 }
-                seen = watch.next() => peers.on_seen(&seen),
-                () = peers.door_due() => peers.open_doors(),
+                Some(event) = events.recv() => {
+                    bgp.peers.on_event(&event);
+                    bgp.watch.aim(bgp.peers.aim());
+                }
+                seen = bgp.watch.next() => bgp.peers.on_seen(&seen),
+                () = bgp.peers.door_due() => bgp.peers.open_doors(),
             }
         }
-        peers.stop().await;
+        bgp.peers.stop().await;
         Ok(())
     })
+}
+
+/// So many orders are taken together: what they announce goes out together, and KEEPALIVEs wait for no more.
+const BATCH: usize = 1024;
+
+/// What the thread works with.
+struct Running {
+    peers: Peers,
+    aggregates: Aggregates<RouteKey, Arc<str>>,
+    watch: Watch,
+    /// What the sessions have to be told.
+    changes: Vec<Change<Arc<str>>>,
+}
+
+impl Running {
+    fn perform(&mut self, order: Order) -> ControlFlow<()> {
+        match order {
+            Order::Upsert(Upsert::Route(key, announcement)) => {
+                let contribution = announcement.and_then(|announcement| {
+                    let made = route::contribution(&announcement);
+                    made.inspect_err(|why| error!("{}: {}: {why}", key.service, announcement.prefix)).ok()
+                });
+                self.changes.extend(self.aggregates.set(&key, contribution));
+                return ControlFlow::Continue(());
+            }
+            Order::Upsert(Upsert::Peer(name, standing)) => {
+                self.announce();
+                self.peers.set(&name, standing.as_deref());
+                self.watch.aim(self.peers.aim());
+            }
+            Order::Complete => {
+                self.announce();
+                self.peers.sessions().synced();
+            }
+            Order::Look(reply) => {
+                let looking = self.peers.sessions().look();
+                tokio::spawn(async move { drop(reply.send(looking.await)) });
+            }
+            Order::Stop => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Tells the sessions what has changed so far.
+    fn announce(&mut self) {
+        let changes = std::mem::take(&mut self.changes);
+        let routes = changes.iter().map(|change| (&*change.to, change.prefix, change.route.as_deref()));
+        self.peers.sessions().set_routes(routes);
+    }
 }
