@@ -176,6 +176,9 @@ async fn processes_can_be_waited_for_on_a_runtime() {
 #[test]
 fn a_route_has_the_gateways_that_it_was_given() {
     let (near, far) = (namespace(), namespace());
+    for scope in ["all", "default"] {
+        near.set_sysctl(&format!("ipv6/conf/{scope}/disable_ipv6"), "0").expect("a setting");
+    }
     let network = near.network().expect("netlink");
     network.add_veth("eth0", &far, "eth0").expect("a veth pair");
     far.network().expect("netlink").set_up("eth0").expect("up");

@@ -101,6 +101,6 @@ mod tests {
         let few = [ms(3), ms(7), ms(9)];
         assert_eq!((percentile(&few, 50), percentile(&few, 99)), (ms(7), ms(9)));
         assert_eq!(percentile(&few[..1], 50), ms(3));
-        assert_eq!(percentile(&[], 50), ms(0));
+        assert_eq!(percentile::<Duration>(&[], 50), ms(0));
     }
 }

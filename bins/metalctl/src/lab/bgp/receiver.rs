@@ -32,7 +32,7 @@ pub(super) fn run(fib: Fib) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(SocketAddr::from((plan::ROUTER, 179))).await?;
-        let (failures, mut failed) = mpsc::unbounded_channel();
+        let (failures, mut failed) = mpsc::unbounded_channel::<NetworkError>();
         let (fib, clock) = (Arc::new(Mutex::new(fib)), Clock::start());
         for number in 1.. {
             let stream = tokio::select! {
