@@ -143,7 +143,7 @@ impl Edge {
             sessions.extend(lines.map(|line| {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 let history = words[3..words.len() - 1].join(" ");
-                let is_established = line.ends_with("Established");
+                let is_established = line.trim_end().ends_with("Established");
                 Session { of: format!("BIRD with {}", words[0]), is_established, history }
             }));
         }
@@ -163,15 +163,16 @@ impl Edge {
 
     /// What FRR was told.
     pub(crate) fn rib_of_frr(&self) -> Result<Rib, String> {
-        let said = self.ask("show bgp ipv4 unicast detail json")?;
+        let said = self.ask("show bgp ipv4 unicast json detail")?;
         let mut rib = Rib::new();
         for (prefix, route) in said["routes"].as_object().into_iter().flatten() {
             let paths = route.as_array().or_else(|| route["paths"].as_array());
             for path in paths.into_iter().flatten() {
-                let hop = path["nexthops"][0]["ip"].as_str().unwrap_or_default().to_owned();
+                // The first entry is the prefix itself.
+                let Some(hop) = path["nexthops"][0]["ip"].as_str() else { continue };
                 let communities = path["community"]["list"].as_array().into_iter().flatten();
                 let communities = communities.filter_map(Value::as_str).map(str::to_owned).collect();
-                rib.insert((prefix.clone(), hop), communities);
+                rib.insert((prefix.clone(), hop.to_owned()), communities);
             }
         }
         Ok(rib)
