@@ -210,8 +210,11 @@ impl Peers {
                 .iter()
                 .filter(|(_, known)| !known.told.is_established())
                 .filter(|(_, known)| {
-                    let fits =
-                        |trial: &Trial| trial.has_password == has_password && (has_password || trial.listens);
+                    let fits = |trial: &Trial| {
+                        // While the port is another program's, it is that one's peers who sign.
+                        let listens = trial.listens && trial.story.oddity(Oddity::Door).is_none();
+                        trial.has_password == has_password && (has_password || listens)
+                    };
                     known.trial.as_ref().is_some_and(fits)
                 })
                 .map(|(key, known)| (key.clone(), known.name.clone()))
