@@ -10,6 +10,7 @@
 mod api;
 mod control_plane;
 mod daemons;
+mod ear;
 mod edge;
 mod history;
 mod probe;

@@ -97,7 +97,7 @@ fn furnish() -> Result<(), String> {
 /// FRR runs only as somebody who is in its group, and root may be the only user there is.
 fn let_root_join(groups: &str) -> String {
     let joined = groups.lines().map(|line| match line.strip_prefix("frrvty:") {
-        Some(_) => format!("{},root\n", line.trim_end_matches(|last| last == ',')),
+        Some(_) => format!("{},root\n", line.trim_end_matches(',')),
         None => format!("{line}\n"),
     });
     joined.collect()

@@ -14,6 +14,7 @@ mod passwords;
 mod restart;
 mod routed;
 mod stranger;
+mod wire;
 
 use crate::world::World;
 
@@ -26,7 +27,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 29] = [
+pub(crate) const SCENARIOS: [Scenario; 30] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -85,5 +86,6 @@ pub(crate) const SCENARIOS: [Scenario; 29] = [
     Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
     Scenario { name: "watches_go_on_after_an_outage", run: leader::watches_go_on_after_an_outage },
     Scenario { name: "random_kills_of_the_controller", run: chaos::random_kills_of_the_controller },
+    Scenario { name: "bgp_wire", run: wire::a_router_hears_of_an_address_at_once },
     Scenario { name: "load", run: load::every_service_is_written_once },
 ];
