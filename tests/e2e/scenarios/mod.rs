@@ -6,6 +6,7 @@ mod bgp;
 mod chaos;
 mod churn;
 mod config_map;
+mod doubtful;
 mod failover;
 mod leader;
 mod load;
@@ -26,7 +27,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 29] = [
+pub(crate) const SCENARIOS: [Scenario; 30] = [
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },
@@ -82,6 +83,7 @@ pub(crate) const SCENARIOS: [Scenario; 29] = [
         run: routed::traffic_follows_endpoints_and_nodes,
     },
     Scenario { name: "bgp_changes_reset_no_session", run: churn::changes_reset_no_session },
+    Scenario { name: "bgp_peers_say_what_is_wrong", run: doubtful::peers_say_what_is_wrong },
     Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
     Scenario { name: "watches_go_on_after_an_outage", run: leader::watches_go_on_after_an_outage },
     Scenario { name: "random_kills_of_the_controller", run: chaos::random_kills_of_the_controller },
