@@ -161,6 +161,37 @@ impl Edge {
         })
     }
 
+    /// Waits until so many sessions of a router stand.
+    #[track_caller]
+    pub(crate) fn await_established(&self, router: &str, count: usize) {
+        wait_for(&format!("{count} sessions of {router}"), DEADLINE, || {
+            let sessions = self.sessions()?;
+            let up =
+                sessions.iter().filter(|session| session.of.starts_with(router) && session.is_established);
+            ensure(up.count() == count, || format!("{sessions:?}"))
+        });
+    }
+
+    /// Another BGP speaker on a node, which has a session with FRR.
+    pub(crate) fn start_rival(&self, logs: &Path, node: &str) -> Process {
+        let directory = self.directory.join("rival");
+        fs::create_dir(&directory).expect("a directory for the rival");
+        let config = format!(
+            "router bgp {NODE_AS}\n no bgp ebgp-requires-policy\n neighbor {0} remote-as {ROUTER_AS}\n \
+             neighbor {0} timers connect 1\n",
+            ROUTERS[0]
+        );
+        let here = directory.display();
+        fs::write(directory.join("bgpd.conf"), config).expect("the rival's configuration");
+        let command = format!(
+            "/usr/lib/frr/bgpd -Z -u root -g root -f {here}/bgpd.conf --log stdout -i {here}/bgpd.pid --vty_socket {here}"
+        );
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let rival = Process::start(logs, "rival", Some(node), &words);
+        self.await_established(&format!("FRR with {}", lan_address(node)), 1);
+        rival
+    }
+
     /// What FRR was told.
     pub(crate) fn rib_of_frr(&self) -> Result<Rib, String> {
         let said = self.ask("show bgp ipv4 unicast json detail")?;

@@ -238,8 +238,13 @@ fn bridge(namespace: Option<&str>, name: &str) {
     ip(&format!("{inside}link set {name} up"));
 }
 
+/// Sets what the kernel of every node does.
+pub(crate) fn set_for_nodes(name: &str, value: u16) {
+    NODES.iter().for_each(|node| sysctl(node, name, value));
+}
+
 /// Sets what the kernel does in a namespace.
-pub(crate) fn sysctl(namespace: &str, name: &str, value: u8) {
+pub(crate) fn sysctl(namespace: &str, name: &str, value: u16) {
     let file = format!("/proc/sys/{}", name.replace('.', "/"));
     let command = format!("echo {value} > {file}");
     run("ip", &["netns", "exec", namespace, "sh", "-c", &command]).unwrap_or_else(|error| panic!("{error}"));

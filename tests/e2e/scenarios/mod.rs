@@ -6,6 +6,7 @@ mod bgp;
 mod chaos;
 mod churn;
 mod config_map;
+mod doubtful;
 mod failover;
 mod leader;
 mod load;
@@ -83,6 +84,7 @@ pub(crate) const SCENARIOS: [Scenario; 30] = [
         run: routed::traffic_follows_endpoints_and_nodes,
     },
     Scenario { name: "bgp_changes_reset_no_session", run: churn::changes_reset_no_session },
+    Scenario { name: "bgp_peers_say_what_is_wrong", run: doubtful::peers_say_what_is_wrong },
     Scenario { name: "leader_is_replaced", run: leader::takes_over_from_a_dead_one },
     Scenario { name: "watches_go_on_after_an_outage", run: leader::watches_go_on_after_an_outage },
     Scenario { name: "random_kills_of_the_controller", run: chaos::random_kills_of_the_controller },
