@@ -151,6 +151,7 @@ pub(crate) fn unnumbered(kind: Kind) -> Outcome {
         neighbor.link = Some(link);
         neighbor.next_hops = (None, None);
     });
+    lab.introduce();
     let router = Router::start(&lab, kind, &wanted);
     router.await_route("198.51.100.1/32", &["fe80::"]);
     router.await_route("2001:db8:1::1/128", &["fe80::"]);

@@ -1,7 +1,7 @@
 //! A speaker and a router on a cable.
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket},
     num::NonZeroU8,
     path::Path,
     sync::{Arc, Mutex},
@@ -20,7 +20,10 @@ use metal_net::{
     Namespace,
     tcp::{Dial, Drops, Listen, Options, Ttl},
 };
-use metal_tests::wait::{ensure, wait_for};
+use metal_tests::{
+    process::run,
+    wait::{ensure, wait_for},
+};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
@@ -143,6 +146,28 @@ impl Lab {
     /// The number of the speaker's link.
     pub(crate) fn link(&self) -> u32 {
         self.speaker.network().and_then(|network| Ok(network.link("eth0")?)).expect("a link").0
+    }
+
+    /// The router's kernel gets to know the speaker's link-local address: there are routers that look for it once, when
+    /// they start.
+    pub(crate) fn introduce(&self) {
+        let ip = |host: &Namespace, words: &[&str]| {
+            let net = format!("--net={}", host.path().display());
+            run("nsenter", &[&[net.as_str(), "ip", "-6"], words].concat())
+        };
+        let link = self.router.network().and_then(|network| Ok(network.link("eth0")?)).expect("a link").0;
+        wait_for("the router's kernel to know the speaker", DEADLINE, || {
+            let own = ip(&self.speaker, &["-o", "address", "show", "dev", "eth0", "scope", "link"])?;
+            let local = own.split_whitespace().find_map(|word| word.split_once('/')?.0.parse().ok());
+            let to = SocketAddrV6::new(local.ok_or(own)?, 9, 0, link);
+            let send = move || UdpSocket::bind("[::]:0").and_then(|socket| socket.send_to(&[0], to));
+            self.router
+                .within(send)
+                .expect("a thread in the namespace")
+                .map_err(|error| error.to_string())?;
+            let known = ip(&self.router, &["neighbor", "show", "dev", "eth0"])?;
+            ensure(known.contains(&to.ip().to_string()) && known.contains("lladdr"), || known)
+        });
     }
 
     pub(crate) fn directory(&self) -> &Path {

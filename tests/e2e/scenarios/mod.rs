@@ -28,7 +28,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 30] = [
+pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "config_map_gives_the_first_address", run: config_map::gives_the_first_address },
     Scenario { name: "config_map_serves_pending_services", run: config_map::serves_pending_services },
     Scenario { name: "address_moves_when_the_speaker_is_killed", run: failover::when_the_speaker_is_killed },

@@ -52,7 +52,9 @@ pub(super) fn a_router_hears_of_an_address_at_once(world: &mut World) {
             let written = Instant::now();
             let heard = ear.heard(address(number), PATIENCE);
             // It may be heard before the writer has its answer.
-            heard.unwrap_or_else(|| panic!("{} is not announced", address(number))).saturating_duration_since(written)
+            heard
+                .unwrap_or_else(|| panic!("{} is not announced", address(number)))
+                .saturating_duration_since(written)
         })
         .collect();
     delays.sort();
