@@ -177,9 +177,10 @@ impl Edge {
         let directory = self.directory.join("rival");
         fs::create_dir(&directory).expect("a directory for the rival");
         let config = format!(
-            "router bgp {NODE_AS}\n no bgp ebgp-requires-policy\n neighbor {0} remote-as {ROUTER_AS}\n \
-             neighbor {0} timers connect 1\n",
-            ROUTERS[0]
+            "router bgp {NODE_AS}\n bgp router-id {1}\n no bgp ebgp-requires-policy\n neighbor {0} remote-as \
+             {ROUTER_AS}\n neighbor {0} timers connect 1\n",
+            ROUTERS[0],
+            lan_address(node)
         );
         let here = directory.display();
         fs::write(directory.join("bgpd.conf"), config).expect("the rival's configuration");

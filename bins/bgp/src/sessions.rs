@@ -62,14 +62,17 @@ pub struct Sessions {
     clock: Clock,
     rib: Arc<Rib>,
     expected: Arc<Expected>,
-    listeners: Vec<Arc<Listener>>,
+    /// With the tasks that take connections.
+    listeners: Vec<Open>,
     events: mpsc::UnboundedSender<Event>,
     peers: BTreeMap<Name, Running>,
     /// Those that say goodbye.
     leaving: Vec<JoinHandle<()>>,
-    /// Listeners, and what wakes the peers.
-    helpers: Vec<JoinHandle<()>>,
+    /// Wakes the peers.
+    pump: JoinHandle<()>,
 }
+
+type Open = (Arc<Listener>, JoinHandle<()>);
 
 #[derive(Debug)]
 struct Running {
@@ -96,21 +99,33 @@ impl Sessions {
         let clock = Clock::start();
         let rib = Arc::new(Rib::new(clock));
         let pump = rib.clone();
-        let helpers = vec![tokio::spawn(async move { pump.run().await })];
+        let pump = tokio::spawn(async move { pump.run().await });
         let (expected, listeners) = (Arc::default(), Vec::new());
         let (peers, leaving) = (BTreeMap::new(), Vec::new());
-        (Self { seed, clock, rib, expected, listeners, events, peers, leaving, helpers }, receiver)
+        (Self { seed, clock, rib, expected, listeners, events, peers, leaving, pump }, receiver)
     }
 
     /// Takes connections that come in here, from peers whose configuration says that they may open them, with their
     /// passwords.
     pub fn listen(&mut self, door: &Door) {
         let (listener, expected) = (door.listener.clone(), self.expected.clone());
-        self.listeners.push(listener.clone());
         for (name, running) in &self.peers {
             self.lock_door(&listener, name, &running.neighbor);
         }
-        self.helpers.push(tokio::spawn(async move { expected.receive(&listener).await }));
+        let receiving = listener.clone();
+        let task = tokio::spawn(async move { expected.receive(&receiving).await });
+        self.listeners.push((listener, task));
+    }
+
+    /// Takes no more connections there. Those that there are go on.
+    pub fn shut(&mut self, door: &Door) {
+        self.listeners.retain(|(listener, task)| {
+            let other = !Arc::ptr_eq(listener, &door.listener);
+            if !other {
+                task.abort();
+            }
+            other
+        });
     }
 
     /// A peer as it is from now on. A session goes on if nothing has changed that it depends on; others are not touched.
@@ -148,7 +163,7 @@ impl Sessions {
         if neighbor.config.settings().mode != Mode::Dial {
             self.expected.set(&neighbor, &name, &orders);
         }
-        for listener in &self.listeners {
+        for (listener, _) in &self.listeners {
             self.lock_door(listener, &name, &neighbor);
         }
     }
@@ -218,17 +233,18 @@ impl Sessions {
 
 impl Drop for Sessions {
     fn drop(&mut self) {
-        for task in self.helpers.iter().chain(self.peers.values().filter_map(|running| running.task.as_ref()))
-        {
+        let peers = self.peers.values().filter_map(|running| running.task.as_ref());
+        let doors = self.listeners.iter().map(|(_, task)| task);
+        for task in peers.chain(doors).chain([&self.pump]) {
             task.abort();
         }
     }
 }
 
 /// What comes from a peer's address needs no password any more.
-fn forget_key(listeners: &[Arc<Listener>], neighbor: &Neighbor) {
+fn forget_key(listeners: &[Open], neighbor: &Neighbor) {
     if neighbor.dial.key.is_some() {
-        for listener in listeners {
+        for (listener, _) in listeners {
             // There may have been none: it was refused, or the listener is of another family.
             let _none = listener.remove_key(neighbor.dial.peer.ip());
         }

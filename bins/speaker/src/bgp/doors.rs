@@ -19,7 +19,7 @@ type Device = Option<String>;
 pub(super) struct Doors {
     /// Peers that may open connections, and where.
     wanted: BTreeMap<Arc<str>, Device>,
-    open: BTreeSet<Device>,
+    open: BTreeMap<Device, Door>,
     again: Option<Instant>,
 }
 
@@ -50,17 +50,26 @@ impl Doors {
         }
     }
 
-    /// Opens what is missing. Answers with the peers that cannot come in, and why.
-    pub(super) fn open(&mut self, sessions: &mut Sessions) -> Vec<(Arc<str>, String)> {
+    /// Opens what is missing, and shuts what is not wanted any more: somebody else may need the port. Answers with the
+    /// peers that cannot come in, and why.
+    pub(super) fn set(&mut self, sessions: &mut Sessions) -> Vec<(Arc<str>, String)> {
         self.again = None;
-        let missing: BTreeSet<_> =
-            self.wanted.values().filter(|door| !self.open.contains(*door)).cloned().collect();
+        let wanted: BTreeSet<_> = self.wanted.values().cloned().collect();
+        self.open.retain(|device, door| {
+            let is_wanted = wanted.contains(device);
+            if !is_wanted {
+                sessions.shut(door);
+            }
+            is_wanted
+        });
+        let missing = wanted.into_iter().filter(|device| !self.open.contains_key(device));
+        let missing: Vec<_> = missing.collect();
         let mut shut = Vec::new();
         for device in missing {
             match open(device.as_ref()) {
                 Ok(door) => {
                     sessions.listen(&door);
-                    self.open.insert(device);
+                    self.open.insert(device, door);
                 }
                 Err(error) => {
                     self.again = Some(Instant::now() + PAUSE);

@@ -99,7 +99,7 @@ fn run(
                     bgp.watch.aim(bgp.peers.aim());
                 }
                 seen = bgp.watch.next() => bgp.peers.on_seen(&seen),
-                () = bgp.peers.door_due() => bgp.peers.open_doors(),
+                () = bgp.peers.door_due() => bgp.peers.set_doors(),
             }
         }
         bgp.peers.stop().await;

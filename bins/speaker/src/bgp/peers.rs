@@ -116,6 +116,7 @@ impl Peers {
                 info!("BGPPeer {name}: no peer of this node any more");
                 self.report(Report::Session { peer: name.clone(), state: None });
             }
+            self.set_doors();
             return;
         };
         let made = match standing {
@@ -142,7 +143,6 @@ impl Peers {
                     }
                 }
                 self.doors.want(&key, peer);
-                self.open_doors();
             }
             Err(why) => {
                 self.doors.forget(&key);
@@ -154,6 +154,7 @@ impl Peers {
                 }
             }
         }
+        self.set_doors();
     }
 
     /// When doors that could not be opened are tried again.
@@ -161,9 +162,9 @@ impl Peers {
         self.doors.due().await;
     }
 
-    /// Opens the doors that are wanted and not open yet.
-    pub(super) fn open_doors(&mut self) {
-        let mut shut: BTreeMap<_, _> = self.doors.open(&mut self.sessions).into_iter().collect();
+    /// Opens the doors that are wanted, and shuts the others.
+    pub(super) fn set_doors(&mut self) {
+        let mut shut: BTreeMap<_, _> = self.doors.set(&mut self.sessions).into_iter().collect();
         let listening =
             self.known.iter().filter(|(_, known)| known.trial.as_ref().is_some_and(|trial| trial.listens));
         for key in listening.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
