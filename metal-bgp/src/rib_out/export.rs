@@ -64,6 +64,11 @@ impl Export {
         Ok(Self { session, local_as, families, next_hop_v4, next_hop_v6 })
     }
 
+    /// The longest message in octets.
+    pub(super) const fn longest(&self) -> u16 {
+        self.session.max_length.bytes()
+    }
+
     /// The families that are announced.
     #[must_use]
     pub const fn families(&self) -> Families {

@@ -80,7 +80,7 @@ impl<P: Ord + Clone> RibOut<P> {
             group_of: BTreeMap::new(),
             twins: Vec::new(),
             synced: false,
-            buffer: alloc::vec![0; usize::from(MaxLength::Extended.bytes())],
+            buffer: alloc::vec![0; usize::from(MaxLength::Standard.bytes())],
         }
     }
 
@@ -155,6 +155,10 @@ impl<P: Ord + Clone> RibOut<P> {
 
     fn up(&mut self, peer: P, export: Export, enhanced_refresh: bool) {
         self.down(&peer);
+        let longest = usize::from(export.longest());
+        if self.buffer.len() < longest {
+            self.buffer.resize(longest, 0);
+        }
         let scope = Scope { export, view: self.table.view(&peer) };
         let known = self.groups.iter().find(|(_, group)| *group.scope() == scope).map(|(number, _)| *number);
         let number = known.unwrap_or(self.next_group);

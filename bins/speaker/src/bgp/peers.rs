@@ -128,6 +128,10 @@ impl Peers {
                 let is_new = self.known.get(&key).is_none_or(|known| known.graceful.is_none());
                 self.sessions.set_peer(&key, neighbor);
                 if let Some(trial) = standing.session().map(Trial::new) {
+                    if is_new && let Some(profile) = &peer.bfd {
+                        let profile = &profile.name;
+                        warn!("BGPPeer {name}: there is no BFD yet, so BFDProfile {profile} has no effect");
+                    }
                     if is_new {
                         let phase = if peer.mode == ConnectionMode::Listen { "Active" } else { "Connect" };
                         let state = PeerState::of(standing, phase, &trial.story.to_string());
