@@ -16,17 +16,23 @@ use crate::parse::is_name;
 pub(crate) const ROLE: &str = "metal-bgp-passwords";
 
 impl ClusterWriter {
-    /// Makes the Role say that exactly these Secrets may be read.
+    /// Makes the Role say that exactly these Secrets may be read. Writes nothing if it does already.
     pub(super) async fn secrets_in_use(&self, names: &BTreeSet<Arc<str>>) -> Result<(), Error> {
         let kind = GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", "Role");
         let resource = ApiResource::from_gvk(&kind);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.options.namespace, &resource);
+        let rules = rules(names);
+        let before = api.get_opt(ROLE).await?;
+        let said = before.map(|role| role.data.get("rules").filter(|rules| !rules.is_null()).cloned());
+        if said.is_some_and(|said| said.unwrap_or_else(|| json!([])) == rules) {
+            return Ok(());
+        }
         let role = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": {"name": ROLE, "namespace": self.options.namespace},
-            "rules": rules(names),
+            "rules": rules,
         });
         self.may_write()?;
         Ok(api.patch(ROLE, &self.params(), &Patch::Apply(&role)).await.map(drop)?)

@@ -454,23 +454,33 @@ async fn what_is_said_of_bgp_is_swept_written_and_removed() {
 
 #[tokio::test]
 async fn the_role_names_exactly_the_secrets_in_use_and_only_the_leader_writes_it() {
-    let fake = Fake::start(echo(json!({}))).await;
+    let rule = |name: &str| json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get", "list", "watch"]}]);
+    let old = rule("old");
+    let mut echo = echo(json!({}));
+    let fake = Fake::start(move |request| match &*request.method {
+        "GET" => Answer::Json(200, json!({"metadata": {"name": "metal-bgp-passwords"}, "rules": old})),
+        _ => echo(request),
+    })
+    .await;
     let fence = Fence::new(|| metal_core::Instant::from_micros(5));
     let options = Options::new(Role::Controller);
     let writer = ClusterWriter::new(fake.client(), options, Seen::default(), Some(fence.clone()));
     let job = |names: &[&str]| Job::SecretsInUse(names.iter().map(|name| (*name).into()).collect());
     assert!(writer.write(&job(&["tor"])).await.unwrap_err().retry);
-    assert!(fake.take().is_empty(), "it does not lead");
+    assert!(fake.take().iter().all(|request| request.method == "GET"), "it does not lead");
     fence.open(metal_core::Instant::from_micros(6));
     writer.write(&job(&["tor"])).await.unwrap();
     writer.write(&job(&[])).await.unwrap();
-    let requests = fake.take();
+    writer.write(&job(&["old"])).await.unwrap();
+    let mut requests = fake.take();
+    requests.retain(|request| request.method != "GET");
     let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/metallb-system/roles/metal-bgp-passwords";
-    assert_eq!(paths(&requests), [format!("PATCH {role}"), format!("PATCH {role}")]);
     assert_eq!(
-        requests[0].body["rules"],
-        json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["tor"], "verbs": ["get", "list", "watch"]}])
+        paths(&requests),
+        [format!("PATCH {role}"), format!("PATCH {role}")],
+        "what it says is not said again"
     );
+    assert_eq!(requests[0].body["rules"], rule("tor"));
     assert_eq!(requests[1].body["rules"], json!([]));
 }
 
