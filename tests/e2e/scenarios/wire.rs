@@ -15,6 +15,8 @@ use crate::world::{SYSTEM, World};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Single changes that are measured.
 const CHANGES: u32 = 100;
+/// Longer than changes are put together for.
+const QUIET: Duration = Duration::from_millis(25);
 const LABEL: &str = "e2e=wire";
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 65, 0, 1);
 
@@ -48,6 +50,8 @@ pub(super) fn a_router_hears_of_an_address_at_once(world: &mut World) {
     assert!(ear.heard(address(0), PATIENCE).is_some(), "nothing is announced");
     let mut delays: Vec<Duration> = (1..CHANGES)
         .map(|number| {
+            // The first change after a quiet time goes out at once, and others wait for it.
+            std::thread::sleep(QUIET);
             world.client.apply_status("e2e-wire", &status(number));
             let written = Instant::now();
             let heard = ear.heard(address(number), PATIENCE);
