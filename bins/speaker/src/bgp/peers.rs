@@ -40,10 +40,8 @@ pub(super) struct Peers {
 
 struct Known {
     name: PeerName,
-    /// Of a session, whether its peer is to keep the routes when this process ends.
-    graceful: Option<bool>,
     told: PeerState,
-    /// Of a session.
+    /// Where there is to be a session.
     trial: Option<Trial>,
 }
 
@@ -53,6 +51,8 @@ struct Trial {
     /// Where it is, if it has an address, and its port.
     target: Option<(IpAddr, u16)>,
     router_id: Ipv4Addr,
+    /// The peer is to keep the routes when this process ends.
+    graceful: bool,
     has_password: bool,
     /// The peer may open connections.
     listens: bool,
@@ -72,6 +72,7 @@ impl Trial {
             story: Story::new(SystemTime::now(), peer.mode == ConnectionMode::Listen, password.is_some()),
             target,
             router_id: *router_id,
+            graceful: peer.graceful_restart,
             has_password: password.is_some(),
             listens: peer.mode != ConnectionMode::Dial,
             failed: true,
@@ -80,13 +81,13 @@ impl Trial {
 
     /// The peer is configured otherwise.
     fn reconsider(&mut self, other: Self) {
-        let Self { target, router_id, has_password, listens, .. } = other;
+        let Self { target, router_id, graceful, has_password, listens, .. } = other;
         let (before, after) =
             ((self.target, self.has_password, self.listens), (target, has_password, listens));
         if before != after || self.story.oddity(Oddity::Password).is_some() {
             *self = other;
         } else {
-            self.router_id = router_id;
+            (self.router_id, self.graceful) = (router_id, graceful);
         }
     }
 }
@@ -125,7 +126,7 @@ impl Peers {
         };
         match made {
             Ok((peer, neighbor)) => {
-                let is_new = self.known.get(&key).is_none_or(|known| known.graceful.is_none());
+                let is_new = self.known.get(&key).is_none_or(|known| known.trial.is_none());
                 self.sessions.set_peer(&key, neighbor);
                 if let Some(trial) = standing.session().map(Trial::new) {
                     if is_new && let Some(profile) = &peer.bfd {
@@ -138,7 +139,6 @@ impl Peers {
                         self.tell(&key, name, state);
                     }
                     if let Some(known) = self.known.get_mut(&key) {
-                        known.graceful = Some(peer.graceful_restart);
                         // What has been said stays until there is news; what was odd may be repaired.
                         match &mut known.trial {
                             Some(before) if !is_new => before.reconsider(trial),
@@ -153,7 +153,6 @@ impl Peers {
                 self.sessions.remove_peer(&key, Stop::Deconfigured);
                 self.tell(&key, name, PeerState::of(standing, "Idle", &why));
                 if let Some(known) = self.known.get_mut(&key) {
-                    known.graceful = None;
                     known.trial = None;
                 }
             }
@@ -311,8 +310,8 @@ impl Peers {
     pub(super) async fn stop(mut self) {
         for (key, known) in &self.known {
             // The routes stay with who waits for the process that comes next.
-            let why =
-                if known.graceful == Some(true) { Stop::ForRestart } else { Stop::Shutdown(GOODBYE.into()) };
+            let graceful = known.trial.as_ref().is_some_and(|trial| trial.graceful);
+            let why = if graceful { Stop::ForRestart } else { Stop::Shutdown(GOODBYE.into()) };
             self.sessions.remove_peer(key, why);
         }
         self.sessions.stop(Stop::Shutdown(GOODBYE.into())).await;
@@ -342,7 +341,7 @@ impl Peers {
         match self.known.get_mut(key) {
             Some(known) => known.told = state,
             None => {
-                let known = Known { name: name.clone(), graceful: None, told: state, trial: None };
+                let known = Known { name: name.clone(), told: state, trial: None };
                 self.known.insert(key.clone(), known);
             }
         }
