@@ -9,6 +9,7 @@ use crate::{
     machine::Machine,
     membership::{self, Port},
     name::{NodeName, ObjectKey},
+    selector::Labels,
     time::Instant,
     view::{EndpointSlice, Link, LinkIndex, Node, Scope, Service},
 };
@@ -115,8 +116,10 @@ impl Speaker {
             if is_own {
                 self.all_routes_dirty();
             }
-            self.dirty.receive = true;
-            self.all_dirty();
+            if before.as_ref().map(of_layer_2) != node.as_ref().map(of_layer_2) {
+                self.dirty.receive = true;
+                self.all_dirty();
+            }
         }
     }
 
@@ -270,4 +273,10 @@ impl Speaker {
         };
         self.note(note);
     }
+}
+
+/// What matters to layer 2: all but the annotations, where BGP may find a router.
+fn of_layer_2(node: &Node) -> (&Labels, bool, &[IpAddr]) {
+    let Node { labels, network_unavailable, addresses, annotations: _ } = node;
+    (labels, *network_unavailable, addresses)
 }
