@@ -31,18 +31,21 @@ impl fmt::Display for Service {
 /// Writes a pool, its advertisement and two Services with an endpoint on every node, of both families or of IPv4
 /// alone.
 pub(crate) fn write(directory: &Path, nodes: &[String], ipv6: bool) -> io::Result<()> {
-    fs::write(directory.join("pool.yaml"), pool(nodes, ipv6))?;
+    write_with(&pool(nodes, ipv6), directory, nodes, ipv6)
+}
+
+/// The same of IPv4, announced by BGP from every node to the router.
+pub(crate) fn write_routed(directory: &Path, nodes: &[String]) -> io::Result<()> {
+    write_with(&pool_routed(), directory, nodes, false)
+}
+
+fn write_with(pool: &str, directory: &Path, nodes: &[String], ipv6: bool) -> io::Result<()> {
+    fs::write(directory.join("pool.yaml"), pool)?;
     fs::write(directory.join("nodes.yaml"), nodes_yaml(nodes, ipv6))?;
     for (name, port) in plan::SERVICES {
         fs::write(directory.join(format!("{name}.yaml")), service_yaml(name, port, nodes, ipv6))?;
     }
     Ok(())
-}
-
-/// The same of IPv4, announced by BGP from every node to the router.
-pub(crate) fn write_routed(directory: &Path, nodes: &[String]) -> io::Result<()> {
-    write(directory, nodes, false)?;
-    fs::write(directory.join("pool.yaml"), pool_routed())
 }
 
 fn pool_routed() -> String {
