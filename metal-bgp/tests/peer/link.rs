@@ -370,15 +370,7 @@ impl World {
 fn whatever_the_network_does_there_is_a_session_when_it_is_calm() {
     for seed in 0..40 {
         let mut world = World::new(seed);
-        for side in 0..2 {
-            world.tell(side, Input::Start);
-        }
-        world.run(secs(120));
-        world.wild = false;
-        // Whoever is in a pause waits a minute at most, whoever waits for an OPEN that was lost four; connections
-        // that the other side no longer knows are found out by the hold time, if there is one.
-        world.sweep();
-        world.run(secs(330));
+        world.calm_down();
         let sessions: Vec<_> = world.sides.iter().map(|side| side.peer.negotiated().cloned()).collect();
         let [Some(one), Some(other)] = &sessions[..] else {
             panic!(
@@ -406,6 +398,19 @@ fn whatever_the_network_does_there_is_a_session_when_it_is_calm() {
 }
 
 impl World {
+    /// Both sides start, and wild minutes are followed by a calm as long as sessions take to come back.
+    fn calm_down(&mut self) {
+        for side in 0..2 {
+            self.tell(side, Input::Start);
+        }
+        self.run(secs(120));
+        self.wild = false;
+        // Whoever is in a pause waits a minute at most, whoever waits for an OPEN that was lost four; connections
+        // that the other side no longer knows are found out by the hold time, if there is one.
+        self.sweep();
+        self.run(secs(330));
+    }
+
     /// The network forgets connections of which one end is gone, as a real one does with resets.
     fn sweep(&mut self) {
         for ends in self.connections.values_mut() {

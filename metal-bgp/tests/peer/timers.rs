@@ -227,19 +227,24 @@ fn nodes_do_not_retry_in_step() {
     assert!(times.len() > 95);
 }
 
+/// The peer sends KEEPALIVEs and takes nothing, until something is done about it.
+fn while_nothing_is_taken(bench: &mut Bench) -> Vec<Output> {
+    loop {
+        bench.say(&keepalive());
+        let outputs = bench.pass(secs(1));
+        if !outputs.is_empty() {
+            return outputs;
+        }
+    }
+}
+
 #[test]
 fn a_peer_that_takes_nothing_is_given_up() {
     let send_hold_time = Some(secs(20));
     let mut bench = Bench::established(Settings { send_hold_time, ..settings() });
     let began = bench.now;
     // It is alive, but its window is closed.
-    let outputs = loop {
-        bench.say(&keepalive());
-        let outputs = bench.pass(secs(1));
-        if !outputs.is_empty() {
-            break outputs;
-        }
-    };
+    let outputs = while_nothing_is_taken(&mut bench);
     assert_eq!(bench.now.since(began), secs(20));
     let (said, ending) = closed(&outputs);
     assert_eq!(said, [Said::Keepalive, Said::Notification(8, 0, vec![])]);
@@ -260,13 +265,7 @@ fn the_send_hold_time_is_eight_minutes_or_twice_the_hold_time() {
         let mut bench = Bench::connected(Settings { hold_time, ..settings() });
         bench.establish(&Open { hold_time, ..theirs() });
         let began = bench.now;
-        let outputs = loop {
-            bench.say(&keepalive());
-            let outputs = bench.pass(secs(1));
-            if !outputs.is_empty() {
-                break outputs;
-            }
-        };
+        let outputs = while_nothing_is_taken(&mut bench);
         assert_eq!(closed(&outputs).1.cause, Cause::SendHoldTimer(secs(expected)));
         assert_eq!(bench.now.since(began), secs(expected));
     }

@@ -122,14 +122,8 @@ fn what_the_receiver_has_is_what_is_wanted_when_it_is_quiet() {
         let mut world = World::new(seed);
         world.routes = Some(Default::default());
         world.announcing = 20;
-        for side in 0..2 {
-            world.tell(side, Input::Start);
-        }
-        world.run(secs(120));
-        world.wild = false;
-        world.sweep();
         // Changes go on while the sessions come back.
-        world.run(secs(330));
+        world.calm_down();
         world.announcing = 0;
         world.run(secs(5));
         let routes = world.routes.as_ref().expect("there are routes");
