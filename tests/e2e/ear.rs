@@ -48,6 +48,13 @@ impl Ear {
         self.heard.get(&address).copied()
     }
 
+    /// Waits until nothing has been heard for so long.
+    pub(crate) fn await_quiet(&mut self, quiet: Duration) {
+        while let Ok((at, heard)) = self.news.recv_timeout(quiet) {
+            self.heard.entry(heard).or_insert(at);
+        }
+    }
+
     /// Forgets what was heard until now.
     pub(crate) fn forget(&mut self) {
         self.news.try_iter().for_each(drop);

@@ -89,7 +89,8 @@ pub(super) fn every_service_is_written_once(world: &mut World) {
     });
 }
 
-fn service(prefix: &str, number: usize, class: Option<&str>) -> Value {
+/// One that nothing but the controller and the speakers works on.
+pub(super) fn service(prefix: &str, number: usize, class: Option<&str>) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::ear::Ear;
 use crate::edge::{NODE_AS, ROUTER_AS};
 use crate::rack::{MANAGEMENT, NODES};
-use crate::world::{SYSTEM, World};
+use crate::world::World;
+
+use super::{load::service, routed::bgp};
 
 /// How long all of it may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CHANGES: u32 = 100;
 /// Longer than changes are put together for.
 const QUIET: Duration = Duration::from_millis(25);
-const LABEL: &str = "e2e=wire";
+const LABEL: &str = "e2e-load=wire";
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 65, 0, 1);
 
 /// A status that is written is announced at once, and a speaker that starts announces all that there is.
@@ -32,18 +34,14 @@ pub(super) fn a_router_hears_of_an_address_at_once(world: &mut World) {
     }
     let mut ear = Ear::listen(MANAGEMENT);
     world.create_pool("wire", "10.65.0.0/16");
-    let advertisement = "{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: wire, \
-                         namespace: metallb-system}, spec: {ipAddressPools: [wire]}}";
-    world.client.apply(advertisement);
-    world.client.apply(&format!(
-        "{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: ear, namespace: {SYSTEM}}}, spec: {{myASN: \
-         {NODE_AS}, peerASN: {ROUTER_AS}, peerAddress: {}, peerPort: {}}}}}",
-        ear.address().ip(),
-        ear.address().port()
-    ));
-    let of_all = |make: fn(u32) -> Value| (0..count.max(CHANGES)).map(make).collect::<Vec<_>>();
-    world.client.create_many("Service", "default", &of_all(service));
-    world.client.create_many("EndpointSlice", "default", &of_all(slice));
+    world.client.apply(&bgp("BGPAdvertisement", "v1beta1", "wire", "{ipAddressPools: [wire]}"));
+    let (ip, port) = (ear.address().ip(), ear.address().port());
+    let peer = format!("{{myASN: {NODE_AS}, peerASN: {ROUTER_AS}, peerAddress: {ip}, peerPort: {port}}}");
+    world.client.apply(&bgp("BGPPeer", "v1beta2", "ear", &peer));
+    let all = 0..count.max(CHANGES);
+    let services: Vec<Value> = all.clone().map(|number| service("wire", number as usize, None)).collect();
+    world.client.create_many("Service", "default", &services);
+    world.client.create_many("EndpointSlice", "default", &all.map(slice).collect::<Vec<_>>());
 
     // The session stands once the first one has been heard.
     world.client.apply_status("e2e-wire", &status(0));
@@ -51,7 +49,7 @@ pub(super) fn a_router_hears_of_an_address_at_once(world: &mut World) {
     let mut delays: Vec<Duration> = (1..CHANGES)
         .map(|number| {
             // The first change after a quiet time goes out at once, and others wait for it.
-            std::thread::sleep(QUIET);
+            ear.await_quiet(QUIET);
             world.client.apply_status("e2e-wire", &status(number));
             let written = Instant::now();
             let heard = ear.heard(address(number), PATIENCE);
@@ -97,24 +95,12 @@ fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(FIRST.to_bits() + number)
 }
 
-fn service(number: u32) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {
-            "name": format!("wire-{number}"), "namespace": "default",
-            // kube-proxy leaves those alone that have another proxy.
-            "labels": {"e2e": "wire", "service.kubernetes.io/service-proxy-name": "none"},
-        },
-        "spec": {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": false, "ports": [{"port": 80}]},
-    })
-}
-
 fn slice(number: u32) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {
             "name": format!("wire-{number}"), "namespace": "default",
-            "labels": {"e2e": "wire", "kubernetes.io/service-name": format!("wire-{number}")},
+            "labels": {"e2e-load": "wire", "kubernetes.io/service-name": format!("wire-{number}")},
         },
         "endpoints": [{"addresses": ["10.244.1.9"], "nodeName": NODES[0], "conditions": {"ready": true}}],
         "ports": [{"port": 80}],
